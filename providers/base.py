@@ -1,0 +1,240 @@
+"""The protocol every provider speaks, its values and its errors.
+
+A plugin is a class named in the entry-point group `reconciler.providers`, built as
+`plugin(context)`. It is checked by `tests/contract`. A provider knows resources and observations; it
+knows nothing of plans, policies or git, never sleeps to retry and never decides what happens next.
+
+    ProviderError(ReconcilerError)
+    ├── TransientError   try again, after `retry_after` if given
+    └── PermanentError   a person or a new commit must change something first
+        └── QuotaExceeded
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from specs.errors import ReconcilerError, Severity
+from specs.model import Address, Binding, Deployment, Resource, Role, Site
+from specs.values import Properties
+
+
+class ProviderError(ReconcilerError):
+    """A provider could not do what it was asked."""
+
+
+class TransientError(ProviderError):
+    """The same call may succeed later; `retry_after` is what the service asked for, if it did."""
+
+    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PermanentError(ProviderError):
+    """The same call will fail again until a person or a commit changes something."""
+
+
+class QuotaExceeded(PermanentError):  # noqa: N818 — the word of DESIGN 7
+    """A quota or a capacity is used up; the message names it, what is used and what was wanted."""
+
+
+class Health(StrEnum):
+    """How something that exists is doing, in the words of Argo CD and Flux."""
+
+    HEALTHY = "Healthy"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    SUSPENDED = "Suspended"
+    MISSING = "Missing"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The owner mark an object carries: whose it is, which one, and what we last wrote to it."""
+
+    repository: str
+    address: Address
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Present:
+    """An object as seen.
+
+    `properties` speak the vocabulary of the resource's kind and may hold more than the spec mentions.
+    `seen` is a digest over properties and attributes: equal digests, equal object.
+    """
+
+    provider_id: str
+    mark: Mark
+    properties: Properties
+    attributes: Properties = field(default_factory=dict)
+    """What is known only after creation: `private_address`, `id`…"""
+    health: Health = Health.HEALTHY
+    reason: str = ""
+    """Why it is not healthy, in words for an operator."""
+    seen: str
+
+    @property
+    def address(self) -> Address:
+        """The address its mark names."""
+        return self.mark.address
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The system answered, and the object is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The system did not answer for it; nothing may be concluded."""
+
+    reason: str
+
+
+Observed = Present | Absent | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """An object without our mark: never touched, reported on request, adopted when asked."""
+
+    kind: str
+    provider_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something worth saying at plan time; an error blocks its address (or the whole binding if empty)."""
+
+    severity: Severity
+    message: str
+    address: Address | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What to look at: everything that carries our mark on this site, and the wanted resources."""
+
+    repository: str
+    site: str
+    wanted: Mapping[Address, Resource]
+    """What the spec wants of this binding: names to look for, kinds to list."""
+    unmanaged: bool = False
+    """Also report foreign objects."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What one binding answered.
+
+    An address with no object in `present` is `Absent`, unless its kind (or cluster) stands in
+    `unknown`: then it is `Unknown`. Two objects may carry one address for the time of a
+    create-before-delete replacement; both are listed.
+    """
+
+    present: Sequence[Present] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """Kind, `kind@cluster`, `@cluster` or `*` → why it could not be seen."""
+    foreign: Sequence[Foreign] = ()
+    findings: Sequence[Finding] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """How resources of one kind behave."""
+
+    name: str
+    description: str
+    replaced_by: frozenset[str] = frozenset()
+    """Properties that cannot change in place: top-level names."""
+    ignored: frozenset[str] = frozenset()
+    """Properties that are written but never compared: the service does not give them back."""
+    sensitive: frozenset[str] = frozenset()
+    """Properties shown as `(sensitive)`."""
+    attributes: frozenset[str] = frozenset()
+    """Attributes known only after creation."""
+    create_before_delete: bool = False
+    stands_on: tuple[str, ...] = ()
+    """Kinds it usually requires: the order of deletes when the record of requirements is lost."""
+    dies_with: frozenset[str] = frozenset()
+    """Required kinds that take it with them when they are replaced."""
+    deadline: timedelta = timedelta(minutes=10)
+    """How long it may take to become healthy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a plugin is built with. Building connects to nothing; the first look does."""
+
+    binding: Binding
+    site: Site
+    state_dir: Path
+    """A folder for local state of embedded providers (`.reconciler/` of the repository)."""
+
+
+class Provider(Protocol):
+    """One binding at work. Calls may come from several threads at once, within the binding's budget."""
+
+    name: ClassVar[str]
+    """The plugin's name, the `<provider>` of addresses."""
+    roles: ClassVar[frozenset[Role]]
+    """What it can do for a site."""
+    kinds: ClassVar[Mapping[str, Kind]]
+
+    def foundation(self, site: Site) -> Iterable[Resource]:
+        """Give the resources the site itself needs, with `-` as their service. Pure, no connection."""
+
+    def expand(self, deployment: Deployment) -> Iterable[Resource]:
+        """Turn the endpoints this binding serves into resources. Pure, no connection.
+
+        Compute serves endpoints whose `binding` is its own; network and monitoring serve all
+        endpoints of the site. `ProviderError` for what this provider can never do.
+        """
+
+    def observe(self, scope: Scope) -> Snapshot:
+        """List what is there, in as few calls as the system allows.
+
+        Never raises for an API that fails: what could not be seen goes to `Snapshot.unknown`.
+        """
+
+    def examine(self, wanted: Mapping[Address, Resource], snapshot: Snapshot) -> Iterable[Finding]:
+        """Say what will not work before anything is tried: quota, missing extension, name taken."""
+
+    def create(self, resource: Resource, mark: Mark) -> Present:
+        """Make the object, mark included, and say what is there now.
+
+        Properties arrive with references and secrets resolved (`Secret.text` is set). Idempotent:
+        first looks for an object with the same address and digest and returns it.
+        """
+
+    def update(self, resource: Resource, current: Present, mark: Mark) -> Present:
+        """Change the object in place until it is as the resource says; idempotent."""
+
+    def delete(self, current: Present) -> None:
+        """Remove the object; gone already is success. Never removes what lost our mark."""
+
+    def adopt(self, resource: Resource, provider_id: str, mark: Mark) -> Present:
+        """Put our mark on a foreign object; changes nothing else."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+def unknown_reason(snapshot: Snapshot, kind: str, cluster: str) -> str | None:
+    """Tell why nothing can be said about a kind on a cluster, or `None` when absence is real."""
+    if not snapshot.unknown:
+        return None
+    for key in ("*", f"@{cluster}", kind, f"{kind}@{cluster}"):
+        if key in snapshot.unknown:
+            return snapshot.unknown[key]
+    return None

@@ -1,0 +1,179 @@
+"""What is remembered between runs, as values, and the one interface to the store that keeps them.
+
+Two backends stand behind it: SQLite (`state.sqlite`) and PostgreSQL (`state.postgres`). A store object
+belongs to the thread that opened it. Every method is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from specs.errors import ReconcilerError
+from specs.model import Address
+from specs.values import Properties
+
+
+class StoreError(ReconcilerError):
+    """The store is unreachable, newer than this program or damaged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One object that is ours: what we last wrote to it and what it needed."""
+
+    address: Address
+    binding: str
+    provider_id: str
+    digest: str
+    """Digest of the properties last applied (`Resource.digest`)."""
+    properties: Properties
+    """The properties last applied, references unresolved, secrets by digest."""
+    requires: tuple[Address, ...] = ()
+    seen: str = ""
+    """`Present.seen` right after the last success: equal now means the world has not moved."""
+    commit: str = ""
+    updated_at: datetime
+
+
+class Outcome(StrEnum):
+    """How a journalled step or a run ended; open ones are still going or were killed."""
+
+    OPEN = "open"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the journal: an intent, and later its outcome."""
+
+    id: str
+    run: str
+    site: str
+    address: Address
+    action: str
+    digest: str = ""
+    started_at: datetime
+    outcome: Outcome = Outcome.OPEN
+    message: str = ""
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One turn for one site."""
+
+    id: str
+    site: str
+    commit: str
+    cause: str
+    """Why it ran: `apply`, `push`, `drift`, `alert`."""
+    started_at: datetime
+    outcome: Outcome = Outcome.OPEN
+    summary: Mapping[str, int] = field(default_factory=dict)
+    """Steps done, by action; and `failed`."""
+    message: str = ""
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """Who works on a site: a person's or a machine's process."""
+
+    site: str
+    owner: str
+    """`user@host`."""
+    host: str
+    pid: int
+    born: str
+    """When the process began, as its kernel tells it: two processes may carry one pid in turn."""
+    since: datetime
+
+
+class LockedError(StoreError):
+    """Somebody else works on the site."""
+
+    def __init__(self, lock: Lock) -> None:
+        super().__init__(
+            f"{lock.site} is locked by {lock.owner} (process {lock.pid}) since {lock.since:%Y-%m-%d %H:%M:%S} UTC;"
+            f" wait, or break the lock with: reconciler unlock --site {lock.site}"
+        )
+        self.lock = lock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """A person's wish that the loop leaves a site (or one service of it) alone."""
+
+    site: str
+    service: str = ""
+    """Empty: the whole site."""
+    reason: str = ""
+    owner: str
+    since: datetime
+
+
+class Store(Protocol):
+    """The one interface; `sqlite.open_store` and `postgres.open_store` give one."""
+
+    def inventory(self, site: str) -> Mapping[Address, Item]:
+        """Give everything that is ours on a site, in the order of addresses."""
+
+    def remember(self, items: Iterable[Item], forgotten: Iterable[Address] = ()) -> None:
+        """Insert or replace items and drop forgotten ones, together."""
+
+    def begin(self, entries: Iterable[Entry]) -> None:
+        """Write intents before their steps run; durable against a killed process when it returns."""
+
+    def finish(self, entries: Iterable[Entry], items: Iterable[Item] = (), forgotten: Iterable[Address] = ()) -> None:
+        """Write outcomes and what they mean for the inventory, together."""
+
+    def journal(self, site: str, run: str = "", outcome: Outcome | None = None) -> tuple[Entry, ...]:
+        """Give journal entries of a site in the order they began, of one run or outcome if asked."""
+
+    def save_run(self, run: Run) -> None:
+        """Insert or replace a run."""
+
+    def runs(self, site: str = "", limit: int = 20) -> tuple[Run, ...]:
+        """Give the latest runs, newest first, of one site if asked."""
+
+    def lock(self, wanted: Lock, dead: Callable[[Lock], bool]) -> None:
+        """Take the site's lock, over a holder that `dead` says is gone; `LockedError` otherwise."""
+
+    def unlock(self, held: Lock) -> None:
+        """Give the lock back; a lock that somebody broke meanwhile is left alone."""
+
+    def break_lock(self, site: str) -> Lock | None:
+        """Remove the site's lock whoever holds it, and tell who did."""
+
+    def locks(self) -> tuple[Lock, ...]:
+        """Give every lock, by site."""
+
+    def suspend(self, suspension: Suspension) -> None:
+        """Insert or replace a suspension."""
+
+    def resume(self, site: str, service: str = "") -> bool:
+        """End a suspension; `False` if there was none."""
+
+    def suspensions(self) -> tuple[Suspension, ...]:
+        """Give every suspension, by site and service."""
+
+    def get(self, key: str) -> bytes | None:
+        """Read a cached value."""
+
+    def get_many(self, keys: list[str]) -> Mapping[str, bytes]:
+        """Read the cached values that are there, in one query."""
+
+    def put(self, values: Mapping[str, bytes]) -> None:
+        """Keep cached values; anything kept may be gone tomorrow."""
+
+    def trim(self, keep: int) -> None:
+        """Drop all but the `keep` most recently written cached values."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
