@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import cache, cached_property
 from typing import NewType
 
-from specs.values import Properties, Reference, Value, digest, expressions
+from specs.values import Properties, Reference, Secret, Value, digest, expressions
 
 Address = NewType("Address", str)
 """`<site>/<service>/<node>[@<cluster>][.<n>]:<provider>.<kind>[/<name>]`: stable, printable, shell-safe.
@@ -433,6 +433,11 @@ class Resource:
         """Every reference inside the properties, in order."""
         return tuple(item for item in expressions(self.properties) if isinstance(item, Reference))
 
+    @cached_property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every secret inside the properties, in order."""
+        return tuple(item for item in expressions(self.properties) if isinstance(item, Secret))
+
     def __hash__(self) -> int:
         return hash((self.address, self.digest))
 
@@ -444,3 +449,5 @@ class Desired:
     site: str
     commit: str
     resources: Mapping[Address, Resource]
+    nodes: frozenset[Subject] = frozenset()
+    """Every node of every service on the site, deployed or not, as `subject(site, service, node)`."""

@@ -126,3 +126,32 @@ def rewrite(value: Value, change: Callable[[Reference | Secret | Call], Value]) 
         case Sequence():
             return [rewrite(item, change) for item in value]
     return value
+
+
+def evaluate(call: Call) -> Value:
+    """Work out a call whose arguments are all known; `ValueError` says what is wrong with them.
+
+    The functions are those of TOSCA Simple Profile 1.3, 4.3: `concat`, `join` and `token`.
+    """
+    match call:
+        case Call("concat", [*parts]):
+            return "".join(map(_text, parts))
+        case Call("join", [[*parts]]):
+            return "".join(map(_text, parts))
+        case Call("join", [[*parts], str() as delimiter]):
+            return delimiter.join(map(_text, parts))
+        case Call("token", [str() as text, str() as separators, int() as index]) if separators:
+            tokens = text.split(separators)
+            if 0 <= index < len(tokens):
+                return tokens[index]
+            raise ValueError(f"token {index} of {text!r} does not exist; it has {len(tokens)}")
+    raise ValueError(f"{call.function} cannot take {call.arguments!r}")
+
+
+def _text(part: Value) -> str:
+    match part:
+        case bool():
+            return "true" if part else "false"
+        case str() | int() | float():
+            return str(part)
+    raise ValueError(f"{part!r} is no text")

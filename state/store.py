@@ -33,6 +33,8 @@ class Item:
     properties: Properties
     """The properties last applied, references unresolved, secrets by digest."""
     requires: tuple[Address, ...] = ()
+    protect: bool = False
+    """Whether it must not be deleted or replaced, even when the spec forgets it."""
     seen: str = ""
     """`Present.seen` right after the last success: equal now means the world has not moved."""
     commit: str = ""

@@ -1,0 +1,320 @@
+"""Pair what is wanted, what was applied and what is seen, and say how they differ.
+
+Three-way: `desired` against `applied` (the inventory) shows what the spec changed, `observed`
+against `applied` what the world changed. A property is compared only if the spec mentions it, or
+mentioned it when it was last applied. Resources whose digests have not moved on either side are
+passed over without a look at their properties. Pure; differences come in the order of requirements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+
+from providers.base import Kind, Present, Snapshot, unknown_reason
+from reconciler.difference import (
+    LATER,
+    NOTHING,
+    Change,
+    Changed,
+    Difference,
+    Gone,
+    Later,
+    Missing,
+    Nothing,
+    Origin,
+    Recognised,
+    Side,
+    Surplus,
+    Unseen,
+)
+from specs.model import Address, Desired, Resource, parse_address
+from specs.values import Call, Properties, Reference, Secret, Value, evaluate, rewrite
+from state.store import Item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What every binding of a site answered, and how its kinds behave."""
+
+    snapshots: Mapping[str, Snapshot]
+    """By binding."""
+    kinds: Mapping[str, Mapping[str, Kind]]
+    """By binding, then by kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """All differences of one site, and what was compared."""
+
+    differences: tuple[Difference, ...]
+    unchanged: int
+    present: Mapping[Address, Present]
+
+
+def diff(desired: Desired, applied: Mapping[Address, Item], seen: Seen) -> Comparison:
+    """Compare what is wanted on a site with what was applied and what is seen."""
+    present = _current(desired, applied, seen)
+    suspects = _suspects(desired.resources, applied, present)
+    comparer = _Comparer(applied, present, seen)
+    for address in _in_order(desired.resources, suspects):
+        comparer.compare(desired.resources[address])
+    differences = (
+        *comparer.differences,
+        *_surplus(desired, applied, present, seen),
+        *_unwanted_records(desired, applied, present, seen),
+    )
+    return Comparison(
+        differences=differences,
+        unchanged=len(desired.resources) - len(comparer.differences),
+        present=present,
+    )
+
+
+def _current(desired: Desired, applied: Mapping[Address, Item], seen: Seen) -> dict[Address, Present]:
+    """Give one object for every address; a cut-short replacement leaves two that share one."""
+    current: dict[Address, Present] = {}
+    for snapshot in seen.snapshots.values():
+        for present in snapshot.present:
+            rival = current.setdefault(present.address, present)
+            if rival is not present:
+                current[present.address] = _better(rival, present, desired, applied)
+    return current
+
+
+def _better(one: Present, other: Present, desired: Desired, applied: Mapping[Address, Item]) -> Present:
+    """Prefer the object that is as wanted, then the recorded one, then a stable choice."""
+
+    def merit(present: Present) -> tuple[bool, bool, str]:
+        resource = desired.resources.get(present.address)
+        item = applied.get(present.address)
+        return (
+            resource is not None and present.mark.digest == resource.digest,
+            item is not None and present.provider_id == item.provider_id,
+            present.provider_id,
+        )
+
+    return max(one, other, key=merit)
+
+
+def _suspects(
+    resources: Mapping[Address, Resource], applied: Mapping[Address, Item], present: Mapping[Address, Present]
+) -> set[Address]:
+    """Find what moved on either side, and whatever stands on it."""
+    moved = set()
+    for address, resource in resources.items():
+        item = applied.get(address)
+        there = present.get(address)
+        if (
+            item is None
+            or there is None
+            or item.digest != resource.digest
+            or item.seen != there.seen
+            or item.provider_id != there.provider_id
+            or item.requires != resource.requires
+            or item.protect != resource.protect
+        ):
+            moved.add(address)
+    return moved | _standing_on(resources, moved) if moved else moved
+
+
+def _standing_on(resources: Mapping[Address, Resource], moved: set[Address]) -> set[Address]:
+    above: dict[Address, list[Address]] = {}
+    for address, resource in resources.items():
+        for needed in resource.requires:
+            above.setdefault(Address(needed), []).append(address)
+    reached: set[Address] = set()
+    waiting = list(moved)
+    while waiting:
+        for address in above.get(waiting.pop(), ()):
+            if address not in reached:
+                reached.add(address)
+                waiting.append(address)
+    return reached
+
+
+def _in_order(resources: Mapping[Address, Resource], chosen: set[Address]) -> Iterator[Address]:
+    """Give the chosen addresses, what others need first, equals in the order of addresses."""
+    sorter: TopologicalSorter[Address] = TopologicalSorter()
+    for address in sorted(chosen):
+        sorter.add(address, *(Address(n) for n in resources[address].requires if n in chosen))
+    sorter.prepare()
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        yield from ready
+        sorter.done(*ready)
+
+
+class _Comparer:
+    """Compares resources one after another and remembers what will not stay as it is."""
+
+    def __init__(self, applied: Mapping[Address, Item], present: Mapping[Address, Present], seen: Seen) -> None:
+        self.differences: list[Difference] = []
+        self._applied = applied
+        self._present = present
+        self._seen = seen
+        self._renewed: set[Address] = set()
+        """What will be made anew: its attributes are known only after apply."""
+        self._unseen: dict[Address, str] = {}
+
+    def compare(self, resource: Resource) -> None:
+        """Add the difference of one resource, if there is one; what it requires came before."""
+        address = resource.address
+        parts = parse_address(address)
+        snapshot = self._seen.snapshots[resource.binding]
+        item, present = self._applied.get(address), self._present.get(address)
+        if present is None:
+            reason = unknown_reason(snapshot, parts.kind, parts.cluster)
+            if reason is not None:
+                self._unseen[address] = reason
+                self.differences.append(Unseen(address=address, reason=reason, requires=_needs(resource)))
+                return
+            self._renewed.add(address)
+            self.differences.append(Missing(resource=resource, item=item))
+            return
+        kind = self._seen.kinds[resource.binding][parts.kind]
+        lost_with = self._lost_with(resource, kind)
+        changes = tuple(self._changes(resource, present, item, kind))
+        if changes or lost_with:
+            changed = Changed(resource=resource, present=present, item=item, changes=changes, lost_with=lost_with)
+            if changed.replaces:
+                self._renewed.add(address)
+            self.differences.append(changed)
+        elif not _recorded(resource, present, item):
+            self.differences.append(Recognised(resource=resource, present=present))
+
+    def _lost_with(self, resource: Resource, kind: Kind) -> Address | None:
+        for needed in resource.requires:
+            if needed in self._renewed and parse_address(needed).kind in kind.dies_with:
+                return Address(needed)
+        return None
+
+    def _changes(self, resource: Resource, present: Present, item: Item | None, kind: Kind) -> Iterator[Change]:
+        mentioned = set(resource.properties) | (set(item.properties) if item else set())
+        for name in sorted(mentioned):
+            after = self._settled(_side(resource.properties, name))
+            if name in kind.ignored:
+                before = self._settled(_side(item.properties, name)) if item else after
+            else:
+                before = _side(present.properties, name)
+            if not same(before, after):
+                origin = self._origin(resource, item, present, name)
+                yield Change(name=name, before=before, after=after, origin=origin, replaces=name in kind.replaced_by)
+
+    def _origin(self, resource: Resource, item: Item | None, present: Present, name: str) -> Origin:
+        if item is None:
+            return Origin.DRIFT if present.mark.digest == resource.digest else Origin.PENDING
+        applied = _side(item.properties, name)
+        spec_moved = not same(applied, _side(resource.properties, name))
+        was = self._settled(applied)
+        world_moved = was not in (NOTHING, LATER) and not same(_side(present.properties, name), was)
+        if spec_moved:
+            return Origin.CONFLICT if world_moved else Origin.PENDING
+        return Origin.DRIFT if world_moved else Origin.PENDING
+
+    def _settled(self, side: Side) -> Side:
+        """Put in what references mean now, or `LATER`."""
+        if isinstance(side, Nothing | Later):
+            return side
+        later = False
+
+        def settle(expression: Reference | Secret | Call) -> Value:
+            nonlocal later
+            match expression:
+                case Reference(target, attribute, path):
+                    found = self._attribute(Address(target), attribute, path)
+                    if not isinstance(found, Later):
+                        return found
+                    later = True
+                case Call() if not later:
+                    return evaluate(expression)
+            return expression
+
+        value = rewrite(side, settle)
+        return LATER if later else value
+
+    def _attribute(self, target: Address, attribute: str, path: tuple[str | int, ...]) -> Value | Later:
+        present = self._present.get(target)
+        if present is None or target in self._renewed:
+            return LATER
+        return attribute_of(present, attribute, path)
+
+
+def attribute_of(present: Present, attribute: str, path: tuple[str | int, ...]) -> Value | Later:
+    """Read an attribute of what is there, or one of its properties; `LATER` while it has none."""
+    value: Value = present.attributes.get(attribute, present.properties.get(attribute))
+    for step in path:
+        match value:
+            case Mapping() if isinstance(step, str) and step in value:
+                value = value[step]
+            case Sequence() if isinstance(step, int) and not isinstance(value, str) and step < len(value):
+                value = value[step]
+            case _:
+                return LATER
+    return LATER if value is None else value
+
+
+def same(one: Side, other: Side) -> bool:
+    """Tell whether two sides mean the same; secrets by digest only."""
+    match one, other:
+        case Secret(digest=left), Secret(digest=right):
+            return left == right
+        case Mapping(), Mapping():
+            return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+        case str(), _:
+            return one == other
+        case Sequence(), Sequence() if not isinstance(other, str):
+            return len(one) == len(other) and all(map(same, one, other))
+        case bool(), _:
+            return one is other
+    return one == other and not isinstance(other, bool)
+
+
+def _side(properties: Properties, name: str) -> Side:
+    return properties.get(name, NOTHING)
+
+
+def _recorded(resource: Resource, present: Present, item: Item | None) -> bool:
+    return (
+        item is not None
+        and item.digest == resource.digest
+        and item.provider_id == present.provider_id
+        and item.requires == resource.requires
+        and item.protect == resource.protect
+    )
+
+
+def _needs(resource: Resource) -> tuple[Address, ...]:
+    return tuple(Address(needed) for needed in resource.requires)
+
+
+def _surplus(
+    desired: Desired, applied: Mapping[Address, Item], current: Mapping[Address, Present], seen: Seen
+) -> list[Surplus]:
+    found = []
+    for binding, snapshot in seen.snapshots.items():
+        for present in snapshot.present:
+            address = present.address
+            deposed = current[address] is not present
+            if deposed or address not in desired.resources:
+                item = None if deposed else applied.get(address)
+                found.append(Surplus(present=present, item=item, binding=binding, deposed=deposed))
+    return sorted(found, key=lambda surplus: (surplus.address, surplus.present.provider_id))
+
+
+def _unwanted_records(
+    desired: Desired, applied: Mapping[Address, Item], present: Mapping[Address, Present], seen: Seen
+) -> Iterator[Gone | Unseen]:
+    for address in sorted(applied.keys() - desired.resources.keys() - present.keys()):
+        item = applied[address]
+        parts = parse_address(address)
+        snapshot = seen.snapshots.get(item.binding)
+        if snapshot is None:
+            reason: str | None = f"the site has no provider binding {item.binding!r} any more"
+        else:
+            reason = unknown_reason(snapshot, parts.kind, parts.cluster)
+        if reason is None:
+            yield Gone(item)
+        else:
+            yield Unseen(address=address, reason=reason, requires=item.requires)

@@ -1,0 +1,140 @@
+"""How wanted, applied and seen can differ: one small class for each way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from providers.base import Present
+from specs.model import Address, Resource
+from specs.values import Value
+from state.store import Item
+
+
+class Origin(StrEnum):
+    """Who moved: the spec, the world, or both in different directions."""
+
+    PENDING = "pending"
+    DRIFT = "drift"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """The property is not there at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The value is known only after apply."""
+
+
+NOTHING = Nothing()
+LATER = Later()
+Side = Value | Nothing | Later
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One property that differs: what is there, what is wanted, and why."""
+
+    name: str
+    before: Side
+    after: Side
+    origin: Origin
+    replaces: bool
+    """Whether the kind cannot change it in place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """Wanted and not there."""
+
+    resource: Resource
+    item: Item | None
+    """Set when it was there once: then the world has moved."""
+
+    @property
+    def address(self) -> Address:
+        """Which resource."""
+        return self.resource.address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """There, but not as wanted."""
+
+    resource: Resource
+    present: Present
+    item: Item | None
+    changes: tuple[Change, ...]
+    lost_with: Address | None = None
+    """What it stands on and goes down with, when that is replaced or missing."""
+
+    @property
+    def address(self) -> Address:
+        """Which resource."""
+        return self.resource.address
+
+    @property
+    def origins(self) -> frozenset[Origin]:
+        """Who moved."""
+        return frozenset(change.origin for change in self.changes)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether it must be made anew."""
+        return self.lost_with is not None or any(change.replaces for change in self.changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognised:
+    """There as wanted and marked as ours, but not in the records, or its record is out of date."""
+
+    resource: Resource
+    present: Present
+
+    @property
+    def address(self) -> Address:
+        """Which resource."""
+        return self.resource.address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surplus:
+    """Ours and there, but not wanted."""
+
+    present: Present
+    item: Item | None
+    binding: str
+    deposed: bool = False
+    """Left behind by a replacement that was cut short; its successor is there."""
+
+    @property
+    def address(self) -> Address:
+        """Which resource."""
+        return self.present.address
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """In the records, neither wanted nor there: only the record is left."""
+
+    item: Item
+
+    @property
+    def address(self) -> Address:
+        """Which resource."""
+        return self.item.address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """Nothing can be said: the system did not answer for it."""
+
+    address: Address
+    reason: str
+    requires: tuple[Address, ...] = ()
+
+
+Difference = Missing | Changed | Recognised | Surplus | Gone | Unseen
