@@ -220,8 +220,11 @@ class Provider(Protocol):
     def update(self, resource: Resource, current: Present, mark: Mark) -> Present:
         """Change the object in place until it is as the resource says; idempotent."""
 
-    def delete(self, current: Present) -> None:
-        """Remove the object; gone already is success. Never removes what lost our mark."""
+    def delete(self, current: Present) -> Present | None:
+        """Remove the object; gone already is success. Never removes what lost our mark.
+
+        Gives what is left while the system still works on it, `None` once it is gone.
+        """
 
     def adopt(self, resource: Resource, provider_id: str, mark: Mark) -> Present:
         """Put our mark on a foreign object; changes nothing else."""
@@ -238,3 +241,23 @@ def unknown_reason(snapshot: Snapshot, kind: str, cluster: str) -> str | None:
         if key in snapshot.unknown:
             return snapshot.unknown[key]
     return None
+
+
+def roles_of(binding: Binding, site: Site, offered: frozenset[Role]) -> frozenset[Role]:
+    """Tell which roles a binding plays: those it names, or what its plugin offers and no other binding claims.
+
+    Compute may be played by many. Of several bindings of one plugin that name no role, the first by name plays the
+    others. `PermanentError` for a role the plugin does not offer.
+    """
+    if missing := binding.roles - offered:
+        raise PermanentError(
+            f"binding {binding.name} of {site.name}: {binding.plugin} cannot do {', '.join(sorted(missing))};"
+            f" it offers {', '.join(sorted(offered))}"
+        )
+    if binding.roles:
+        return binding.roles
+    taken = {role for other in site.bindings.values() if other.name != binding.name for role in other.roles}
+    twins = [other.name for other in site.bindings.values() if other.plugin == binding.plugin and not other.roles]
+    if min(twins, default=binding.name) < binding.name:
+        taken |= offered
+    return offered - (taken - {Role.COMPUTE})

@@ -29,8 +29,9 @@ from reconciler.difference import (
     Surplus,
     Unseen,
 )
+from reconciler.resolve import resolve
 from specs.model import Address, Desired, Resource, parse_address
-from specs.values import Call, Properties, Reference, Secret, Value, evaluate, rewrite
+from specs.values import Properties, Secret
 from state.store import Item
 
 
@@ -215,44 +216,10 @@ class _Comparer:
 
     def _settled(self, side: Side) -> Side:
         """Put in what references mean now, or `LATER`."""
-        if isinstance(side, Nothing | Later):
-            return side
-        later = False
+        return side if isinstance(side, Nothing | Later) else resolve(side, self._look)
 
-        def settle(expression: Reference | Secret | Call) -> Value:
-            nonlocal later
-            match expression:
-                case Reference(target, attribute, path):
-                    found = self._attribute(Address(target), attribute, path)
-                    if not isinstance(found, Later):
-                        return found
-                    later = True
-                case Call() if not later:
-                    return evaluate(expression)
-            return expression
-
-        value = rewrite(side, settle)
-        return LATER if later else value
-
-    def _attribute(self, target: Address, attribute: str, path: tuple[str | int, ...]) -> Value | Later:
-        present = self._present.get(target)
-        if present is None or target in self._renewed:
-            return LATER
-        return attribute_of(present, attribute, path)
-
-
-def attribute_of(present: Present, attribute: str, path: tuple[str | int, ...]) -> Value | Later:
-    """Read an attribute of what is there, or one of its properties; `LATER` while it has none."""
-    value: Value = present.attributes.get(attribute, present.properties.get(attribute))
-    for step in path:
-        match value:
-            case Mapping() if isinstance(step, str) and step in value:
-                value = value[step]
-            case Sequence() if isinstance(step, int) and not isinstance(value, str) and step < len(value):
-                value = value[step]
-            case _:
-                return LATER
-    return LATER if value is None else value
+    def _look(self, target: Address) -> Present | None:
+        return None if target in self._renewed else self._present.get(target)
 
 
 def same(one: Side, other: Side) -> bool:

@@ -224,8 +224,10 @@ def _blocked(steps: Iterable[Step], findings: Mapping[str, tuple[Finding, ...]])
 
 
 def _protected(step: Step) -> bool:
-    wanted = step.resource is not None and step.resource.protect
-    return not step.deposed and (wanted or (step.item is not None and step.item.protect))
+    """Ask the spec, or for what the spec forgot, the record."""
+    if step.resource is not None:
+        return step.resource.protect
+    return step.item is not None and step.item.protect
 
 
 def _tripped(case: Case, doing: tuple[Step, ...], limits: Limits) -> str:

@@ -2,6 +2,7 @@
 
     ReconcilerError
     ├── SpecError            faults in documents, with file and line, all of them at once
+    ├── FunctionError        a TOSCA function got arguments it cannot work with
     ├── RepositoryError      git could not be read, fetched or written
     ├── SettingsError        reconciler.yaml, the environment or an option cannot be used
     ├── StoreError           the state store is unreachable, too new or broken        (state.store)
@@ -25,6 +26,10 @@ from enum import StrEnum
 
 class ReconcilerError(Exception):
     """What this project raises on purpose; the command line shows its text and no traceback."""
+
+
+class FunctionError(ReconcilerError):
+    """A TOSCA function got arguments it cannot work with."""
 
 
 class RepositoryError(ReconcilerError):

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TypeAlias, cast
 
+from specs.errors import FunctionError
+
 Value: TypeAlias = "bool | int | float | str | Reference | Secret | Call | Sequence[Value] | Mapping[str, Value] | None"
 Properties: TypeAlias = Mapping[str, Value]
 
@@ -129,7 +131,7 @@ def rewrite(value: Value, change: Callable[[Reference | Secret | Call], Value]) 
 
 
 def evaluate(call: Call) -> Value:
-    """Work out a call whose arguments are all known; `ValueError` says what is wrong with them.
+    """Work out a call whose arguments are all known; `FunctionError` says what is wrong with them.
 
     The functions are those of TOSCA Simple Profile 1.3, 4.3: `concat`, `join` and `token`.
     """
@@ -144,8 +146,8 @@ def evaluate(call: Call) -> Value:
             tokens = text.split(separators)
             if 0 <= index < len(tokens):
                 return tokens[index]
-            raise ValueError(f"token {index} of {text!r} does not exist; it has {len(tokens)}")
-    raise ValueError(f"{call.function} cannot take {call.arguments!r}")
+            raise FunctionError(f"token {index} of {text!r} does not exist; it has {len(tokens)}")
+    raise FunctionError(f"{call.function} cannot take {call.arguments!r}")
 
 
 def _text(part: Value) -> str:
@@ -154,4 +156,4 @@ def _text(part: Value) -> str:
             return "true" if part else "false"
         case str() | int() | float():
             return str(part)
-    raise ValueError(f"{part!r} is no text")
+    raise FunctionError(f"{part!r} is no text")

@@ -1,0 +1,67 @@
+"""What apply tells while it works, and the report at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reconciler.order import Operation
+from state.store import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An operation's first call begins."""
+
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """A call failed and will be made again."""
+
+    operation: Operation
+    seconds: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """The call was taken, and what it made is not healthy yet."""
+
+    operation: Operation
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An operation ended, well or not."""
+
+    operation: Operation
+    outcome: Outcome
+    message: str
+    seconds: float
+
+
+Progress = Started | Retrying | Settling | Finished
+Listener = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How every operation of a plan ended."""
+
+    site: str
+    run: str
+    finished: tuple[Finished, ...]
+    interrupted: str = ""
+    """Why it stopped early, if it did."""
+
+    def count(self, outcome: Outcome) -> int:
+        """Count operations with one outcome."""
+        return sum(result.outcome is outcome for result in self.finished)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether everything was done."""
+        return not self.interrupted and all(result.outcome is Outcome.DONE for result in self.finished)

@@ -1,0 +1,93 @@
+"""Settings that belong in git: `reconciler.yaml`, read once at the start of a turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """When the loop may apply: a cron expression for its start, and how long it lasts."""
+
+    start: str
+    """Five cron fields in UTC, e.g. `0 22 * * *`."""
+    duration: timedelta
+    """How long it stays open, e.g. `4h`."""
+    allow: bool = True
+    """`false` makes it a window in which nothing is applied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sync:
+    """What the loop may do on its own; `apply` by hand does what its plan shows."""
+
+    auto_apply: bool = False
+    """Do what a new commit changed."""
+    self_heal: bool = False
+    """Correct what the world changed."""
+    prune: bool = False
+    """Delete what git no longer mentions; holds for `apply` by hand as well."""
+    windows: tuple[Window, ...] = ()
+    """When the loop may apply; empty: always."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """Stops a plan in which too much would vanish or be deleted."""
+
+    share: float = 0.2
+    """Share of a site's resources, 0 to 1."""
+    count: int = 10
+    """Number of resources; both must be exceeded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How often the loop looks."""
+
+    poll: timedelta = timedelta(seconds=30)
+    """Between two looks at git."""
+    jitter: timedelta = timedelta(seconds=5)
+    """Added at random to every poll."""
+    drift: timedelta = timedelta(minutes=5)
+    """Between two looks at the world when git is quiet."""
+    backoff: timedelta = timedelta(seconds=10)
+    """First pause of a site after a failed run; doubles up to `longest_backoff`, and ends with a new commit."""
+    longest_backoff: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSettings:
+    """What holds for one site, or for all sites where a site says nothing of its own."""
+
+    sync: Sync = field(default_factory=Sync)
+    services: Mapping[str, Sync] = field(default_factory=dict)
+    """By service: other switches than the site's."""
+    breaker: Breaker = field(default_factory=Breaker)
+    health_deadline: timedelta | None = None
+    """How long anything may take to become healthy; empty: as its kind says."""
+    parallelism: int = 16
+    """Provider calls at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything `reconciler.yaml` can say; every field is optional."""
+
+    id: str = ""
+    """The repository's identity in owner marks; empty: the id of its first commit."""
+    branch: str = ""
+    """The branch that is tracked; empty: the one HEAD names."""
+    include: tuple[str, ...] = ("**/*.yaml", "**/*.yml")
+    """Globs of the documents to read."""
+    timing: Timing = field(default_factory=Timing)
+    defaults: SiteSettings = field(default_factory=SiteSettings)
+    sites: Mapping[str, SiteSettings] = field(default_factory=dict)
+    allowed_signers: str = ""
+    """A file in ssh's allowed_signers format; when set, only commits signed by one of them are applied."""
+
+    def of(self, site: str) -> SiteSettings:
+        """Give what holds for a site."""
+        return self.sites.get(site, self.defaults)

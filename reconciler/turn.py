@@ -1,0 +1,212 @@
+"""One turn for one site: look, plan, carry out, and write down what happened.
+
+`look` and `make` change nothing anywhere. `working_on` takes the site's lock for everything else.
+"""
+
+from __future__ import annotations
+
+import secrets as randomness
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from providers.base import Finding, Provider, Scope, Snapshot
+from reconciler.apply import Hands, apply
+from reconciler.connections import Connections
+from reconciler.desire import Wish, desire
+from reconciler.diff import Comparison, Seen, diff
+from reconciler.holds import Limits, Switches
+from reconciler.pace import Patience
+from reconciler.plan import Case, Plan, PlanError, make_plan
+from reconciler.progress import Listener, Report
+from reconciler.secrets import Secrets
+from reconciler.settings import Settings, Sync
+from specs.catalogue import Catalogue
+from specs.model import Address, Desired
+from state.process import is_gone, this_process
+from state.store import Item, Outcome, Run, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What every turn stands on: one commit, read, and everything needed to act on it."""
+
+    repository: str
+    """The repository's identity in owner marks."""
+    catalogue: Catalogue
+    settings: Settings
+    connections: Connections
+    secrets: Secrets
+    store: Store
+    clock: Callable[[], datetime]
+    patience: Patience = Patience()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One site as wanted, as applied and as seen at one moment."""
+
+    desired: Desired
+    applied: Mapping[Address, Item]
+    seen: Seen
+    comparison: Comparison
+    findings: Mapping[str, tuple[Finding, ...]]
+    """By binding."""
+    providers: Mapping[str, Provider]
+    """By binding."""
+
+
+def look(ground: Ground, site: str, *, unmanaged: bool = False) -> Look:
+    """Look at a site; `unmanaged` also reports objects that are not ours."""
+    wish = Wish(
+        commit=ground.catalogue.commit,
+        site=ground.catalogue.sites[site],
+        services=ground.catalogue.services_on(site),
+        providers=ground.connections.of(ground.catalogue.sites[site]),
+    )
+    desired = desire(wish, ground.secrets.digest)
+    applied = ground.store.inventory(site)
+    wanted = {name: {a: r for a, r in desired.resources.items() if r.binding == name} for name in wish.providers}
+    scopes = {
+        name: Scope(repository=ground.repository, site=site, wanted=wanted[name], unmanaged=unmanaged)
+        for name in wish.providers
+    }
+    snapshots = _observe(wish.providers, scopes)
+    seen = Seen(snapshots=snapshots, kinds={name: provider.kinds for name, provider in wish.providers.items()})
+    findings = {
+        name: (*snapshots[name].findings, *provider.examine(wanted[name], snapshots[name]))
+        for name, provider in wish.providers.items()
+    }
+    return Look(
+        desired=desired,
+        applied=applied,
+        seen=seen,
+        comparison=diff(desired, applied, seen),
+        findings=findings,
+        providers=wish.providers,
+    )
+
+
+def _observe(providers: Mapping[str, Provider], scopes: Mapping[str, Scope]) -> dict[str, Snapshot]:
+    """Look at all bindings at once."""
+    if len(providers) < 2:
+        return {name: provider.observe(scopes[name]) for name, provider in providers.items()}
+    with ThreadPoolExecutor(len(providers), thread_name_prefix="observe") as pool:
+        return dict(
+            zip(providers, pool.map(lambda name: providers[name].observe(scopes[name]), providers), strict=True)
+        )
+
+
+def make(ground: Ground, seen: Look, limits: Limits) -> Plan:
+    """Plan what a look showed."""
+    case = Case(
+        desired=seen.desired,
+        applied=seen.applied,
+        seen=seen.seen,
+        comparison=seen.comparison,
+        findings=seen.findings,
+    )
+    return make_plan(case, limits, ground.clock())
+
+
+def limits_by_hand(settings: Settings, site: str) -> Limits:
+    """What a person's `apply` may do: everything the plan shows; pruning only where it is switched on."""
+    return _limits(settings, site, lambda sync: Switches(prune=sync.prune))
+
+
+def limits_of_loop(settings: Settings, site: str) -> Limits:
+    """What the loop may do on its own."""
+    return _limits(
+        settings,
+        site,
+        lambda sync: Switches(prune=sync.prune, self_heal=sync.self_heal, auto_apply=sync.auto_apply),
+    )
+
+
+def _limits(settings: Settings, site: str, switches: Callable[[Sync], Switches]) -> Limits:
+    own = settings.of(site)
+    return Limits(
+        switches={name: switches(sync) for name, sync in own.services.items()},
+        default=switches(own.sync),
+        breaker_share=own.breaker.share,
+        breaker_count=own.breaker.count,
+    )
+
+
+@contextmanager
+def working_on(ground: Ground, site: str) -> Iterator[None]:
+    """Hold the site's lock; `LockedError` if somebody else does. Clears up after a killed run first."""
+    lock = this_process(site, ground.clock())
+    ground.store.lock(lock, is_gone)
+    try:
+        _close_killed_runs(ground, site)
+        yield
+    finally:
+        ground.store.unlock(lock)
+
+
+def _close_killed_runs(ground: Ground, site: str) -> None:
+    """Give an outcome to what a killed process left open; what it really did, the next look shows."""
+    now = ground.clock()
+    message = "its process was killed; what it had done by then was found by the next look"
+    entries = ground.store.journal(site, outcome=Outcome.OPEN)
+    if entries:
+        ground.store.finish(replace(e, outcome=Outcome.CANCELLED, message=message, ended_at=now) for e in entries)
+    for run in ground.store.runs(site):
+        if run.outcome is Outcome.OPEN:
+            ground.store.save_run(replace(run, outcome=Outcome.CANCELLED, message=message, ended_at=now))
+
+
+def carry_out(
+    ground: Ground,
+    seen: Look,
+    plan: Plan,
+    cause: str,
+    listen: Listener = lambda progress: None,
+    interrupted: Callable[[], str] = lambda: "",
+) -> Report:
+    """Apply a plan under the lock of its site and record the run; refuses what the breaker stops."""
+    if plan.tripped:
+        raise PlanError(plan.tripped)
+    run = Run(
+        id=f"{ground.clock():%Y%m%dT%H%M%S}-{randomness.token_hex(3)}",
+        site=plan.site,
+        commit=plan.commit,
+        cause=cause,
+        started_at=ground.clock(),
+    )
+    ground.store.save_run(run)
+    own = ground.settings.of(plan.site)
+    patience = ground.patience
+    if own.health_deadline is not None:
+        patience = replace(patience, health_deadline=own.health_deadline)
+    hands = Hands(
+        providers=seen.providers,
+        budgets={name: binding.budget for name, binding in ground.catalogue.sites[plan.site].bindings.items()},
+        store=ground.store,
+        repository=ground.repository,
+        run=run.id,
+        clock=ground.clock,
+        unseal=ground.secrets.unseal,
+        parallelism=own.parallelism,
+        patience=patience,
+    )
+    report = apply(plan, seen.desired, hands, present=seen.comparison.present, listen=listen, interrupted=interrupted)
+    ground.store.save_run(_ended(run, report, ground.clock()))
+    return report
+
+
+def _ended(run: Run, report: Report, now: datetime) -> Run:
+    done = Counter(str(f.operation.step.action) for f in report.finished if f.outcome is Outcome.DONE)
+    failures = [f for f in report.finished if f.outcome is Outcome.FAILED]
+    if report.interrupted:
+        outcome, message = Outcome.CANCELLED, report.interrupted
+    elif failures:
+        outcome, message = Outcome.FAILED, f"{failures[0].operation.key}: {failures[0].message}"
+    else:
+        outcome, message = Outcome.DONE, ""
+    summary = {**done, "failed": len(failures)} if failures else dict(done)
+    return replace(run, outcome=outcome, message=message, summary=summary, ended_at=now)
