@@ -29,7 +29,7 @@ class Patience:
 
     def delay(self, attempt: int, asked: timedelta | None) -> float:
         """Give the seconds to wait after a failed attempt: doubling, with jitter, at least what was asked."""
-        backoff = min(self.first_delay * 2 ** (attempt - 1), self.longest_delay).total_seconds()
+        backoff: float = min(self.first_delay * (1 << attempt - 1), self.longest_delay).total_seconds()
         jittered = backoff * random.uniform(0.5, 1.0)  # noqa: S311 — jitter is no secret
         return max(jittered, asked.total_seconds() if asked else 0.0)
 
