@@ -89,8 +89,12 @@ def decode(data: object) -> Value:
 
 def digest(value: Value) -> str:
     """Give the canonical digest of a value: equal values, equal digests, in every process."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=encode)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _plain(value: Value) -> object:
+    return dict(value) if isinstance(value, Mapping) else encode(value)
 
 
 def expressions(value: Value) -> Iterator[Reference | Secret]:
