@@ -1,0 +1,253 @@
+"""How the store's values lie in tables: one table, one pair of functions for each kind of value.
+
+Properties and summaries are JSON, required addresses stand behind each other with blanks between,
+moments are UTC in ISO 8601 with microseconds, so that they sort as text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from functools import partial
+from typing import cast
+
+from specs.values import Properties, Value, decode, encode
+from state.database import Cell, Row
+from state.store import Entry, Item, Lock, Outcome, Run, StoreError, Suspension
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of values: its key, its other columns, and the statements for both."""
+
+    name: str
+    key: tuple[str, ...]
+    others: tuple[str, ...]
+    select: str = field(init=False)
+    """Every column, from the key on."""
+    upsert: str = field(init=False)
+    """Insert a row, or replace what stands under its key."""
+
+    def __post_init__(self) -> None:
+        columns = ", ".join((*self.key, *self.others))
+        marks = ", ".join("?" * len((*self.key, *self.others)))
+        changes = ", ".join(f"{column} = excluded.{column}" for column in self.others)
+        object.__setattr__(self, "select", f"SELECT {columns} FROM {self.name}")  # noqa: S608 - our own names
+        object.__setattr__(
+            self,
+            "upsert",
+            f"INSERT INTO {self.name} ({columns}) VALUES ({marks})"  # noqa: S608 - our own names
+            f" ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {changes}",
+        )
+
+
+ITEMS = Table(
+    "items",
+    ("address",),
+    ("binding", "provider_id", "digest", "properties", "requires", "protect", "seen", "revision", "updated_at"),
+)
+JOURNAL = Table(
+    "journal",
+    ("id",),
+    ("run", "site", "address", "action", "digest", "started_at", "outcome", "message", "ended_at"),
+)
+RUNS = Table("runs", ("id",), ("site", "revision", "cause", "started_at", "outcome", "summary", "message", "ended_at"))
+LOCKS = Table("locks", ("site",), ("owner", "host", "pid", "born", "since"))
+SUSPENSIONS = Table("suspensions", ("site", "service"), ("reason", "owner", "since"))
+
+
+class StoredProperties(Mapping[str, Value]):
+    """Properties as they came out of the store, decoded when somebody looks into them.
+
+    Equal to a `dict` of the same content. Most items of a large inventory are compared by digest only.
+    """
+
+    __slots__ = ("_decoded", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._decoded: Properties | None = None
+
+    def _properties(self) -> Properties:
+        if self._decoded is None:
+            try:
+                self._decoded = cast("Properties", decode(json.loads(self._text)))
+            except ValueError as error:
+                raise StoreError(f"properties in the store cannot be read: {error}; {REMEDY}") from error
+        return self._decoded
+
+    def __getitem__(self, name: str) -> Value:
+        return self._properties()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._properties())
+
+    def __len__(self) -> int:
+        return len(self._properties())
+
+    def __repr__(self) -> str:
+        return repr(self._properties())
+
+
+REMEDY = "move the store away and the next run starts a new one, which costs history and nothing else"
+"""What to do with a damaged store: everything in it but history is found again by owner marks."""
+
+
+def addresses_of(site: str) -> tuple[str, str]:
+    """Give the range that holds the addresses of a site, and no other: from the first to below the second."""
+    return f"{site}/", f"{site}0"  # 0 comes right after / in the order of characters
+
+
+def item_row(item: Item) -> tuple[Cell, ...]:
+    """Lay an item into a row of `ITEMS`."""
+    return (
+        item.address,
+        item.binding,
+        item.provider_id,
+        item.digest,
+        json.dumps(encode(item.properties), separators=(",", ":")),
+        " ".join(item.requires),
+        int(item.protect),
+        item.seen,
+        item.commit,
+        moment_text(item.updated_at),
+    )
+
+
+_new_item = partial(object.__new__, Item)
+(
+    _set_address,
+    _set_binding,
+    _set_provider_id,
+    _set_digest,
+    _set_properties,
+    _set_requires,
+    _set_protect,
+    _set_seen,
+    _set_commit,
+    _set_updated_at,
+) = (getattr(Item, column.name).__set__ for column in fields(Item))
+
+
+def item_of(row: Row) -> Item:
+    """Read a row of `ITEMS`.
+
+    Fills the slots one by one: a third of what the constructor of a frozen class takes, 20,000 times.
+    """
+    address, binding, provider_id, digest, properties, requires, protect, seen, commit, updated_at = row
+    item = _new_item()
+    _set_address(item, address)
+    _set_binding(item, binding)
+    _set_provider_id(item, provider_id)
+    _set_digest(item, digest)
+    _set_properties(item, StoredProperties(properties))
+    _set_requires(item, tuple(requires.split()))
+    _set_protect(item, protect == 1)
+    _set_seen(item, seen)
+    _set_commit(item, commit)
+    _set_updated_at(item, datetime.fromisoformat(updated_at))
+    return item
+
+
+def entry_row(entry: Entry) -> tuple[Cell, ...]:
+    """Lay a journal entry into a row of `JOURNAL`."""
+    return (
+        entry.id,
+        entry.run,
+        entry.site,
+        entry.address,
+        entry.action,
+        entry.digest,
+        moment_text(entry.started_at),
+        entry.outcome.value,
+        storable(entry.message),
+        moment_text(entry.ended_at) if entry.ended_at else None,
+    )
+
+
+def entry_of(row: Row) -> Entry:
+    """Read a row of `JOURNAL`."""
+    identity, run, site, address, action, digest, started_at, outcome, message, ended_at = row
+    return Entry(
+        id=identity,
+        run=run,
+        site=site,
+        address=address,
+        action=action,
+        digest=digest,
+        started_at=datetime.fromisoformat(started_at),
+        outcome=Outcome(outcome),
+        message=message,
+        ended_at=datetime.fromisoformat(ended_at) if ended_at else None,
+    )
+
+
+def run_row(run: Run) -> tuple[Cell, ...]:
+    """Lay a run into a row of `RUNS`."""
+    return (
+        run.id,
+        run.site,
+        run.commit,
+        run.cause,
+        moment_text(run.started_at),
+        run.outcome.value,
+        json.dumps(dict(run.summary), separators=(",", ":")),
+        storable(run.message),
+        moment_text(run.ended_at) if run.ended_at else None,
+    )
+
+
+def run_of(row: Row) -> Run:
+    """Read a row of `RUNS`."""
+    identity, site, commit, cause, started_at, outcome, summary, message, ended_at = row
+    return Run(
+        id=identity,
+        site=site,
+        commit=commit,
+        cause=cause,
+        started_at=datetime.fromisoformat(started_at),
+        outcome=Outcome(outcome),
+        summary=json.loads(summary),
+        message=message,
+        ended_at=datetime.fromisoformat(ended_at) if ended_at else None,
+    )
+
+
+def lock_row(lock: Lock) -> tuple[Cell, ...]:
+    """Lay a lock into a row of `LOCKS`."""
+    return (lock.site, lock.owner, lock.host, lock.pid, lock.born, moment_text(lock.since))
+
+
+def lock_of(row: Row) -> Lock:
+    """Read a row of `LOCKS`."""
+    site, owner, host, pid, born, since = row
+    return Lock(site=site, owner=owner, host=host, pid=pid, born=born, since=datetime.fromisoformat(since))
+
+
+def suspension_row(suspension: Suspension) -> tuple[Cell, ...]:
+    """Lay a suspension into a row of `SUSPENSIONS`."""
+    return (
+        suspension.site,
+        suspension.service,
+        storable(suspension.reason),
+        suspension.owner,
+        moment_text(suspension.since),
+    )
+
+
+def suspension_of(row: Row) -> Suspension:
+    """Read a row of `SUSPENSIONS`."""
+    site, service, reason, owner, since = row
+    return Suspension(site=site, service=service, reason=reason, owner=owner, since=datetime.fromisoformat(since))
+
+
+def moment_text(moment: datetime) -> str:
+    """Write a moment so that later moments sort later."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def storable(text: str) -> str:
+    """Replace what a database cannot hold in text: NUL and halves of surrogate pairs."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

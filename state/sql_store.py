@@ -1,0 +1,173 @@
+"""The store over a database: every statement once, for SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from specs.model import Address
+from state import rows
+from state.database import Cell, Database, Row, V
+from state.store import Entry, Item, Lock, LockedError, Outcome, Run, StoreError, Suspension
+
+KEYS_PER_QUERY = 900
+"""How many values one statement may carry: every build of SQLite takes 999."""
+
+_SAME_LOCK = "site = ? AND owner = ? AND host = ? AND pid = ? AND born = ? AND since = ?"
+
+
+class SqlStore:
+    """The store of `state.store.Store`, for the thread that opened it."""
+
+    def __init__(self, database: Database) -> None:
+        self._opened = database
+        self._thread = threading.get_ident()
+
+    @property
+    def _database(self) -> Database:
+        if threading.get_ident() != self._thread:
+            raise StoreError(f"{self._opened.place} was opened by another thread; open a store in each thread")
+        return self._opened
+
+    # --- inventory ---------------------------------------------------------------------------------
+
+    def inventory(self, site: str) -> Mapping[Address, Item]:
+        """Give everything that is ours on a site, in the order of addresses."""
+        items = self._values(
+            rows.item_of,
+            f"{rows.ITEMS.select} WHERE address >= ? AND address < ? ORDER BY address",
+            rows.addresses_of(site),
+        )
+        return {item.address: item for item in items}
+
+    def remember(self, items: Iterable[Item], forgotten: Iterable[Address] = ()) -> None:
+        """Insert or replace items and drop forgotten ones, together."""
+        self.finish((), items, forgotten)
+
+    # --- journal and runs --------------------------------------------------------------------------
+
+    def begin(self, entries: Iterable[Entry]) -> None:
+        """Write intents before their steps run; durable against a killed process when it returns."""
+        self.finish(entries)
+
+    def finish(self, entries: Iterable[Entry], items: Iterable[Item] = (), forgotten: Iterable[Address] = ()) -> None:
+        """Write outcomes and what they mean for the inventory, together."""
+        lines = [rows.entry_row(entry) for entry in entries]
+        kept = [rows.item_row(item) for item in items]
+        dropped = [(address,) for address in forgotten]
+        database = self._database
+        with database.transaction():
+            database.change_many("DELETE FROM items WHERE address = ?", dropped)
+            database.change_many(rows.ITEMS.upsert, kept)
+            database.change_many(rows.JOURNAL.upsert, lines)
+
+    def journal(self, site: str, run: str = "", outcome: Outcome | None = None) -> tuple[Entry, ...]:
+        """Give journal entries of a site in the order they began, of one run or outcome if asked."""
+        wanted = {"site": site} | ({"run": run} if run else {}) | ({"outcome": outcome.value} if outcome else {})
+        conditions = " AND ".join(f"{column} = ?" for column in wanted)
+        statement = f"{rows.JOURNAL.select} WHERE {conditions} ORDER BY number"
+        return tuple(self._values(rows.entry_of, statement, tuple(wanted.values())))
+
+    def save_run(self, run: Run) -> None:
+        """Insert or replace a run."""
+        self._database.change(rows.RUNS.upsert, rows.run_row(run))
+
+    def runs(self, site: str = "", limit: int = 20) -> tuple[Run, ...]:
+        """Give the latest runs, newest first, of one site if asked."""
+        of_site = "WHERE site = ? " if site else ""
+        statement = f"{rows.RUNS.select} {of_site}ORDER BY started_at DESC, id DESC LIMIT ?"
+        return tuple(self._values(rows.run_of, statement, (site, limit) if site else (limit,)))
+
+    # --- locks -------------------------------------------------------------------------------------
+
+    def lock(self, wanted: Lock, dead: Callable[[Lock], bool]) -> None:
+        """Take the site's lock, over a holder that `dead` says is gone; `LockedError` otherwise.
+
+        Each statement is atomic, and the takeover succeeds only over the very lock that was read.
+        """
+        row = rows.lock_row(wanted)
+        database = self._database
+        with database.transaction():
+            while not database.change("INSERT INTO locks VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (site) DO NOTHING", row):
+                holders = self._values(rows.lock_of, f"{rows.LOCKS.select} WHERE site = ?", (wanted.site,))
+                for holder in holders:
+                    if not dead(holder):
+                        raise LockedError(holder)
+                    self.unlock(holder)
+
+    def unlock(self, held: Lock) -> None:
+        """Give the lock back; a lock that somebody broke meanwhile is left alone."""
+        self._database.change(f"DELETE FROM locks WHERE {_SAME_LOCK}", rows.lock_row(held))  # noqa: S608 - constant
+
+    def break_lock(self, site: str) -> Lock | None:
+        """Remove the site's lock whoever holds it, and tell who did."""
+        broken = self._values(
+            rows.lock_of, "DELETE FROM locks WHERE site = ? RETURNING site, owner, host, pid, born, since", (site,)
+        )
+        return broken[0] if broken else None
+
+    def locks(self) -> tuple[Lock, ...]:
+        """Give every lock, by site."""
+        return tuple(self._values(rows.lock_of, f"{rows.LOCKS.select} ORDER BY site"))
+
+    # --- suspensions -------------------------------------------------------------------------------
+
+    def suspend(self, suspension: Suspension) -> None:
+        """Insert or replace a suspension."""
+        self._database.change(rows.SUSPENSIONS.upsert, rows.suspension_row(suspension))
+
+    def resume(self, site: str, service: str = "") -> bool:
+        """End a suspension; `False` if there was none."""
+        return self._database.change("DELETE FROM suspensions WHERE site = ? AND service = ?", (site, service)) > 0
+
+    def suspensions(self) -> tuple[Suspension, ...]:
+        """Give every suspension, by site and service."""
+        return tuple(self._values(rows.suspension_of, f"{rows.SUSPENSIONS.select} ORDER BY site, service"))
+
+    # --- cache -------------------------------------------------------------------------------------
+
+    def get(self, key: str) -> bytes | None:
+        """Read a cached value."""
+        return self.get_many([key]).get(key)
+
+    def get_many(self, keys: list[str]) -> Mapping[str, bytes]:
+        """Read the cached values that are there, in as few queries as the databases take."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(keys), KEYS_PER_QUERY):
+            chunk = keys[start : start + KEYS_PER_QUERY]
+            marks = ", ".join("?" * len(chunk))
+            found.update(self._database.rows(tuple, f"SELECT key, value FROM cache WHERE key IN ({marks})", chunk))  # noqa: S608 - question marks
+        return found
+
+    def put(self, values: Mapping[str, bytes]) -> None:
+        """Keep cached values; anything kept may be gone tomorrow."""
+        database = self._database
+        with database.transaction():
+            # In the order of keys, as in `trim`, so that two writers never wait for each other in a ring.
+            database.change_many(
+                "INSERT INTO cache VALUES (?, ?, (SELECT COALESCE(MAX(written), 0) + 1 FROM cache))"
+                " ON CONFLICT (key) DO UPDATE SET value = excluded.value, written = excluded.written",
+                sorted(values.items()),
+            )
+
+    def trim(self, keep: int) -> None:
+        """Drop all but the `keep` most recently written cached values."""
+        database = self._database
+        with database.transaction():
+            outdated = database.rows(
+                tuple,
+                "SELECT key FROM cache WHERE key NOT IN"
+                " (SELECT key FROM cache ORDER BY written DESC, key DESC LIMIT ?) ORDER BY key",
+                (keep,),
+            )
+            database.change_many("DELETE FROM cache WHERE key = ?", outdated)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._database.close()
+
+    def _values(self, read: Callable[[Row], V], statement: str, values: Sequence[Cell] = ()) -> list[V]:
+        try:
+            return self._database.rows(read, statement, values)
+        except ValueError as error:
+            raise StoreError(f"{self._opened.place} holds what cannot be read: {error}; {rows.REMEDY}") from error
