@@ -53,7 +53,7 @@ bench: $(READY) ## figures of validate, plan and apply; SIZES=20,200,2000,20000 
 	@$(BIN)/python -m benchmarks.spine $(if $(SIZES),--sizes $(SIZES))
 
 docs: $(READY) ## write docs/reference anew from the code
-	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m docs.generate
 
 lock: ## refresh constraints.txt from the newest releases
 	@rm -rf build/lock
