@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 from providers.base import Present
 from specs.model import Address, Resource
@@ -31,7 +32,7 @@ class Later:
 
 NOTHING = Nothing()
 LATER = Later()
-Side = Value | Nothing | Later
+Side: TypeAlias = "Value | Nothing | Later"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,9 @@ _MAKING = {
     Action.FORGET: Verb.FORGET,
 }
 
+_CALLING = _MAKING.keys() - {Action.ADOPT, Action.FORGET}
+"""What makes or changes an object; the others only write records and wait for nobody."""
+
 
 def operations(steps: Iterable[Step], kinds: Mapping[str, Mapping[str, Kind]]) -> tuple[Operation, ...]:
     """Give the graph of operations for some steps, in one valid and stable order."""
@@ -63,27 +66,25 @@ class _Ordering:
     def __init__(self, steps: tuple[Step, ...], kinds: Mapping[str, Mapping[str, Kind]]) -> None:
         self._kinds = kinds
         self._steps = steps
-        self._made = {step.address: _make_key(step) for step in steps if step.action in _MAKING}
+        self._made = {step.address: _make_key(step) for step in steps if step.action in _CALLING}
         self._users = self._find_users()
-        self._early = self._creating_first()
-        self._hard: dict[str, set[str]] = {}
-        self._soft: dict[str, set[str]] = {}
+        self._early = {s.address for s in steps if s.action is Action.REPLACE and s.create_before_delete}
+        self._needs: dict[str, set[str]] = {}
+        """What must come before an operation."""
+        self._wishes: dict[str, set[str]] = {}
+        """What should come before it, unless that closes a circle."""
         self._operations: dict[str, tuple[Verb, Step]] = {}
 
     def operations(self) -> tuple[Operation, ...]:
-        for step in self._steps:
-            if step.action in _MAKING:
-                self._add_making(step)
-            if step.action in (Action.DELETE, Action.REPLACE):
-                self._add_deleting(step)
+        order = self._sorted()
         return tuple(
             Operation(
                 key=key,
                 verb=self._operations[key][0],
                 step=self._operations[key][1],
-                after=tuple(sorted(self._hard[key] | self._soft[key])),
+                after=tuple(sorted(self._needs[key] | self._wishes[key])),
             )
-            for key in self._sorted()
+            for key in order
         )
 
     def _find_users(self) -> dict[Address, list[Step]]:
@@ -110,58 +111,74 @@ class _Ordering:
                 for step in peers.get((user.binding, parts.service, kind), ()):
                     yield step, user
 
-    def _creating_first(self) -> frozenset[Address]:
-        """Find the replacements that may create first: nothing they need is deleted first."""
-        replaced = {step.address: step for step in self._steps if step.action is Action.REPLACE}
-        late: set[Address] = set()
-        graph = {address: [r for r in step.requires if r in replaced] for address, step in replaced.items()}
-        for address in TopologicalSorter(graph).static_order():
-            if not replaced[address].create_before_delete or any(needed in late for needed in graph[address]):
-                late.add(address)
-        return frozenset(replaced.keys() - late)
+    def _build(self) -> None:
+        self._needs, self._wishes = {}, {}
+        for step in self._steps:
+            if step.action in _MAKING:
+                self._add_making(step)
+            if step.action in (Action.DELETE, Action.REPLACE):
+                self._add_deleting(step)
 
     def _add_making(self, step: Step) -> None:
-        key = _make_key(step)
-        needed = step.resource.requires if step.resource else ()
-        after = {self._made[Address(a)] for a in needed if Address(a) in self._made}
+        after: set[str] = set()
+        if step.action in _CALLING:
+            after = {self._made[address] for address in step.requires if address in self._made}
         if step.action is Action.REPLACE and step.address not in self._early:
             after.add(_delete_key(step))
-        self._add(key, _MAKING[step.action], step, after - {key})
+        self._add(_make_key(step), _MAKING[step.action], step, after)
 
     def _add_deleting(self, step: Step) -> None:
-        key = _delete_key(step)
         users = [user for user in self._users.get(step.address, ()) if user is not step]
         after = {_delete_key(user) for user in users if user.action in (Action.DELETE, Action.REPLACE)}
-        released = {self._made[user.address] for user in users if user.address in self._made}
+        key = _delete_key(step)
         early = step.address in self._early
         if early:
             after.add(_make_key(step))
         self._add(key, Verb.DELETE, step, after)
         if early or step.action is Action.DELETE:
-            self._soft[key] |= released - after
+            self._wishes[key] = {self._made[user.address] for user in users if user.address in self._made} - after
 
     def _add(self, key: str, verb: Verb, step: Step, after: set[str]) -> None:
         self._operations[key] = (verb, step)
-        self._hard[key] = after
-        self._soft[key] = set()
+        self._needs[key] = after
+        self._wishes[key] = set()
 
     def _sorted(self) -> list[str]:
-        """Sort the graph; waiting for users to move over is dropped where it would close a circle."""
+        """Sort the graph, giving way where it has a circle.
+
+        First a delete no longer waits for its users to move over; then a replacement that would have
+        created first deletes first; then records that contradict one another are ignored.
+        """
+        self._build()
         while True:
             try:
                 return self._static_order()
             except CycleError as error:
-                circle: list[str] = error.args[1]
-                soft = [(a, b) for b, a in pairwise(circle) if b in self._soft[a]]
-                if not soft:
-                    raise OrderError(f"no order exists for: {' -> '.join(reversed(circle))}") from error
-                for later, earlier in soft:
-                    self._soft[later].discard(earlier)
+                self._give_way(list(pairwise(error.args[1])))
+
+    def _give_way(self, circle: list[tuple[str, str]]) -> None:
+        """Open a circle, given as pairs of an earlier and a later operation."""
+        wishes = [(earlier, later) for earlier, later in circle if earlier in self._wishes[later]]
+        if wishes:
+            for earlier, later in wishes:
+                self._wishes[later].discard(earlier)
+            return
+        steps = [self._operations[later][1] for _, later in circle]
+        early = sorted(step.address for step in steps if step.address in self._early)
+        if early:
+            self._early.discard(early[0])
+            self._build()
+            return
+        deletes = [pair for pair in circle if all(self._operations[key][0] is Verb.DELETE for key in pair)]
+        if not deletes:
+            raise OrderError(f"these need one another in a circle: {' -> '.join(key for key, _ in circle)}")
+        for earlier, later in deletes:
+            self._needs[later].discard(earlier)
 
     def _static_order(self) -> list[str]:
         sorter: TopologicalSorter[str] = TopologicalSorter()
         for key in sorted(self._operations):
-            sorter.add(key, *self._hard[key], *self._soft[key])
+            sorter.add(key, *self._needs[key], *self._wishes[key])
         sorter.prepare()
         order: list[str] = []
         while sorter.is_active():
