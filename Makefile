@@ -40,7 +40,7 @@ check: $(READY) ## format, lint, types, import contracts, wheel contents
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@rm -rf build/wheel && mkdir -p build
 	@$(BIN)/python -m build --wheel --no-isolation --outdir build/wheel . > build/wheel.log 2>&1 || { cat build/wheel.log >&2; exit 1; }
 	@$(BIN)/check-wheel-contents build/wheel

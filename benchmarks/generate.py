@@ -92,7 +92,7 @@ def site(size: Size, number: int) -> str:
         "  node_templates:",
         "    sandpit:",
         "      type: eu.ict-flame.nodes.Provider",
-        "      properties: {plugin: sandpit, settings: {delay_seconds: 0}}",
+        "      properties: {plugin: sandpit}",
     ]
     for cluster in CLUSTERS:
         tier = "data_centre" if cluster.startswith("dc") else "edge"

@@ -14,12 +14,17 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from datetime import timedelta
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from providers import registry
 from reconciler import settings
+from reconciler.cli import exits
 from reconciler.cli import parser as command_line
 from specs.document import load
 
@@ -29,6 +34,7 @@ NOTE = "<!-- Written by docs/generate.py from the code; change it there and run:
 CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
+@cache
 def pages() -> dict[str, str]:
     """Give every page by its name."""
     made = {
@@ -62,10 +68,19 @@ def commands() -> str:
     """Describe every command and option from the parser itself."""
     parser = command_line.build()
     lines = ["# Commands", "", f"{parser.description}", "", "```", _usage(parser), "```", "", *_arguments(parser)]
+    lines += ["These may stand before or after the command.", "", *_exit_codes()]
     for names, command in _commands(parser):
         lines += [f"## `{' '.join(names)}`", "", f"{command.description}", "", "```", _usage(command), "```", ""]
         lines += _arguments(command)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _exit_codes() -> list[str]:
+    _, documented = _docstrings(Path(exits.__file__))["Exit"]
+    rows = [
+        (f"`{code.value}`", documented.get(code.name, code.name.lower().capitalize())) for code in sorted(exits.Exit)
+    ]
+    return ["## Exit codes", "", *table(("code", "meaning"), rows)]
 
 
 def _commands(
@@ -89,7 +104,8 @@ def _arguments(parser: argparse.ArgumentParser) -> list[str]:
             not isinstance(action, argparse._SubParsersAction | argparse._HelpAction)
             and action.help != argparse.SUPPRESS
         ):
-            metavar = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
+            choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
+            metavar = action.metavar if isinstance(action.metavar, str) else choices
             taken = f" {metavar}" if action.nargs != 0 else ""
             names = ", ".join(f"`{name}{taken}`" for name in action.option_strings) or f"`{metavar}`"
             rows.append((names, action.help or ""))
@@ -101,13 +117,20 @@ def _arguments(parser: argparse.ArgumentParser) -> list[str]:
 
 def all_settings() -> str:
     """Describe every field of every settings class."""
-    documented = _docstrings(Path(settings.__file__))
     lines = ["# Settings", "", "What `reconciler.yaml` in the root of the spec repository may say.", ""]
-    for name, (about, field_docs) in reversed(documented.items()):
-        kind = getattr(settings, name)
-        rows = [(f"`{f.name}`", _type(f.type), _default(f), field_docs.get(f.name, "")) for f in fields(kind)]
-        lines += [f"## {name}", "", about, "", *table(("key", "type", "default", "meaning"), rows)]
+    for name, about, rows in _described(settings):
+        lines += [f"## {name}", "", about, "", *rows]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _described(module: ModuleType) -> Iterator[tuple[str, str, list[str]]]:
+    """Give name, meaning and table of fields of every class of settings, the outermost first."""
+    for name, (about, documented) in reversed(_docstrings(Path(str(module.__file__))).items()):
+        rows = [
+            (f"`{field.name}`", _type(field.type), _default(field), documented.get(field.name, ""))
+            for field in fields(getattr(module, name))
+        ]
+        yield name, about, table(("key", "type", "default", "meaning"), rows)
 
 
 def _docstrings(module: Path) -> dict[str, tuple[str, dict[str, str]]]:
@@ -118,7 +141,10 @@ def _docstrings(module: Path) -> dict[str, tuple[str, dict[str, str]]]:
             documented = {}
             for field, after in pairwise(node.body):
                 match field, after:
-                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as text)):
+                    case (
+                        ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
+                        ast.Expr(value=ast.Constant(value=str() as text)),
+                    ):
                         documented[name] = " ".join(text.split())
             found[node.name] = (" ".join((ast.get_docstring(node) or "").split()), documented)
     return found
@@ -169,6 +195,10 @@ def providers() -> str:
         ]
         head = ("kind", "what it is", "replaced when these change", "known after creation", "stands on", "deadline")
         lines += table(head, rows)
+        package = plugin.__module__.rpartition(".")[0]
+        if find_spec(f"{package}.settings"):
+            for _, about, described in _described(import_module(f"{package}.settings")):
+                lines += [f"`settings` of the node: {about}", "", *described]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -222,14 +252,16 @@ def _requirements(requirements: Iterable[Mapping[str, Any]]) -> Iterator[tuple[s
 
 # --- diagnostics -----------------------------------------------------------------------------------
 
-SEVERITIES = {"error": "error", "warning": "warning", "hint": "hint"}
+SEVERITIES = frozenset({"error", "warning", "hint"})
+DIAGNOSING = re.compile(r"(error|warning|hint|note|stop|report|fault|diagnostic|problem)$", re.IGNORECASE)
+"""What calls are named that note a diagnostic."""
 
 
 def diagnostics() -> str:
     """List every code a diagnostic of a document can carry, found where it is raised."""
     found: dict[str, dict[str, set[str]]] = {}
-    for file in sorted((ROOT / "specs").rglob("*.py")):
-        for code, severity, message in _raised(ast.parse(file.read_text("utf-8"))):
+    for text in _modules_that_diagnose():
+        for code, severity, message in _raised(ast.parse(text)):
             messages = found.setdefault(code, {"severities": set(), "messages": set()})
             messages["severities"] |= {severity} if severity else set()
             messages["messages"] |= {message} if message else set()
@@ -247,14 +279,24 @@ def diagnostics() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _modules_that_diagnose() -> Iterator[str]:
+    for package in ("specs", "reconciler"):
+        for file in sorted((ROOT / package).rglob("*.py")):
+            text = file.read_text("utf-8")
+            if re.search(r"\b(Cursor|Diagnostic|Faults?)\b", text):
+                yield text
+
+
 def _raised(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
-    """Walk the calls that carry a code followed by a message."""
+    """Walk the calls that carry a code followed by a message, written there or worked out before."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             texts = [*node.args, *(word.value for word in node.keywords)]
             for code, message in pairwise(texts):
                 match code:
-                    case ast.Constant(value=str() as text) if CODE.fullmatch(text) and _is_message(message):
+                    case ast.Constant(value=str() as text) if CODE.fullmatch(text) and (
+                        _is_message(message) or ("-" in text and DIAGNOSING.search(ast.unparse(node.func)))
+                    ):
                         yield text, _severity(node), _template(message)
 
 
@@ -279,7 +321,7 @@ def _template(message: ast.expr) -> str:
         case ast.Constant(value=str() as text):
             return text
         case ast.JoinedStr(values=parts):
-            return "".join(part.value if isinstance(part, ast.Constant) else "…" for part in parts)  # type: ignore[misc]  # constants of an f-string are text
+            return "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)
     return ""
 
 
