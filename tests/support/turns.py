@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -71,7 +71,13 @@ class Bench:
         )
         return make_plan(case, limits, NOW)
 
-    def carry_out(self, desired: Desired, plan: Plan, listen: Listener = lambda progress: None) -> Report:
+    def carry_out(
+        self,
+        desired: Desired,
+        plan: Plan,
+        listen: Listener = lambda progress: None,
+        interrupted: Callable[[], str] = lambda: "",
+    ) -> Report:
         """Apply a plan that was made just now."""
         self.world.replacing = {step.address for step in plan.steps if step.action is Action.REPLACE}
         recorded = {address: item.requires for address, item in self.inventory().items()}
@@ -87,7 +93,7 @@ class Bench:
             patience=self.patience,
         )
         present = diff(desired, self.inventory(), self.seen(desired)).present
-        return apply(plan, desired, hands, present=present, listen=listen)
+        return apply(plan, desired, hands, present=present, listen=listen, interrupted=interrupted)
 
     def turn(self, desired: Desired, limits: Limits = EVERYTHING) -> Report:
         """Plan and apply."""

@@ -190,8 +190,9 @@ class Memory:
                         self.world.things[thing.id] = replace(thing, health=Health.HEALTHY)
             things = sorted(self.world.things.values(), key=lambda thing: thing.id)
             blind = self.world.unknown
+            ours = [t for t in things if t.mark and t.mark.repository == scope.repository]
             return Snapshot(
-                present=[_seen(t) for t in things if t.mark and t.mark.repository == scope.repository and not blind],
+                present=[_seen(t) for t in ours if "*" not in blind and _kind(t) not in blind],
                 unknown=blind,
                 foreign=[Foreign("plain", t.id, str(t.properties.get("name"))) for t in things if not t.mark],
                 findings=self.world.findings,
@@ -282,6 +283,10 @@ class Memory:
         kind = parse_address(host).kind
         above = [a for a in self.world.addresses() if host in self.world.requires.get(a, ())]
         return [a for a in above if kind in KINDS[parse_address(a).kind].dies_with]
+
+
+def _kind(thing: Thing) -> str:
+    return parse_address(thing.mark.address).kind if thing.mark else ""
 
 
 def _kept(properties: Properties) -> Properties:
