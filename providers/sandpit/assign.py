@@ -1,0 +1,220 @@
+"""What the emulated site works out by itself: defaults, addresses, and what TOSCA calls attributes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from providers.base import PermanentError, QuotaExceeded
+from providers.sandpit.objects import Thing, get
+from specs.values import Properties, Value
+
+_PUBLIC = -1
+"""Stands for the site's pool of public addresses where a network's number is asked for."""
+_PUBLIC_RANGE = ip_network("198.18.0.0/15")  # RFC 2544: for tests, never routed
+_GREATEST_HOST = 2**62
+
+_DEFAULTS: Mapping[str, Properties] = {
+    "image": {"format": "raw"},
+    "network": {"dhcp_enabled": True, "ip_version": 4, "mtu": 1500},
+    "port": {"admin_state_up": True},
+    "volume": {"volume_type": "standard"},
+    "server": {"hypervisor": "kvm", "boot_mode": "uefi"},
+    "workload": {"restart": "always"},
+    "software": {},
+    "path": {"priority": 100},
+    "name": {"ttl_seconds": 60},
+}
+
+
+def with_defaults(kind: str, number: int, properties: Properties) -> Properties:
+    """Add what the site chooses where nothing was said."""
+    found = {**_DEFAULTS[kind], **properties}
+    if kind == "network" and "cidr" not in found:
+        high, low = divmod(number, 2**8)
+        six = f"fd00:0:{number >> 16 & 0xFFFF:x}:{number & 0xFFFF:x}::/64"
+        found["cidr"] = six if found["ip_version"] == 6 else f"10.{high % 2**8}.{low}.0/24"
+    return found
+
+
+def with_attributes(connection: sqlite3.Connection, thing: Thing) -> Thing:
+    """Give the object with its attributes; an address it already has stays."""
+    found: dict[str, Value] = {"id": thing.id}
+    match thing.kind:
+        case "network":
+            _keep_gateway(connection, thing)
+        case "port":
+            found |= _port(connection, thing)
+        case "volume":
+            found["volume_id"] = thing.id
+        case "server":
+            found |= _server(connection, thing)
+        case "workload":
+            found |= _workload(connection, thing)
+        case "software":
+            host = get(connection, str(thing.properties.get("host", "")))
+            theirs = host.attributes if host else {}
+            found |= {name: theirs[name] for name in ("private_address", "public_address") if name in theirs}
+    return replace(thing, attributes=found)
+
+
+def _port(connection: sqlite3.Connection, port: Thing) -> dict[str, Value]:
+    number = port.number
+    mac = f"02:00:{number >> 24 & 255:02x}:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
+    private = _address_on(connection, port)
+    return {"mac_address": mac, **({"ip_address": private, "private_address": private} if private else {})}
+
+
+def _workload(connection: sqlite3.Connection, workload: Thing) -> dict[str, Value]:
+    private = _address_on(connection, workload)
+    network = get(connection, str(workload.properties.get("network", "")))
+    found: dict[str, Value] = {"public_address": _public(connection, workload)}
+    if private and network:
+        found |= {"private_address": private, "networks": {network.name: _on(network, private)}}
+    return found
+
+
+def _server(connection: sqlite3.Connection, server: Thing) -> dict[str, Value]:
+    networks: dict[str, Value] = {}
+    ports: dict[str, Value] = {}
+    private: list[Value] = []
+    for port in filter(None, (get(connection, item) for item in _ids(server.properties.get("ports")))):
+        network = get(connection, str(port.properties.get("network", "")))
+        if network is not None and "ip_address" in port.attributes:
+            private.append(port.attributes["ip_address"])
+            networks[network.name] = _on(network, port.attributes["ip_address"])
+            ports[port.name] = {
+                "port_id": port.id,
+                "port_name": port.name,
+                "network_id": network.id,
+                "mac_address": port.attributes["mac_address"],
+                "addresses": [port.attributes["ip_address"]],
+            }
+    found: dict[str, Value] = {"networks": networks, "ports": ports, "public_address": _public(connection, server)}
+    return found | ({"private_address": private[0]} if private else {})
+
+
+def _on(network: Thing, address: Value) -> Value:
+    return {"network_id": network.id, "network_name": network.name, "addresses": [address]}
+
+
+def _ids(value: Value) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+# --- addresses -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The hosts of a network which may be given away, counted from its first address."""
+
+    network: IPv4Network | IPv6Network
+    first: int
+    last: int
+
+    def text(self, host: int) -> str:
+        return str(self.network[host])
+
+
+def _address_on(connection: sqlite3.Connection, thing: Thing) -> str:
+    """Give the object's address on its network; empty if that network is not of this site."""
+    network = get(connection, str(thing.properties.get("network", "")))
+    if network is None:
+        return ""
+    hosts = _range(network)
+    wanted = thing.properties.get("ip_address")
+    if wanted is not None:
+        return hosts.text(_take(connection, network, thing, _host(hosts, "ip_address", wanted)))
+    first, last = thing.properties.get("ip_range_start"), thing.properties.get("ip_range_end")
+    hosts = replace(
+        hosts,
+        first=hosts.first if first is None else _host(hosts, "ip_range_start", first),
+        last=hosts.last if last is None else _host(hosts, "ip_range_end", last),
+    )
+    return hosts.text(_allocate(connection, network.number, thing.number, hosts, f"{network.kind} {network.name}"))
+
+
+def _keep_gateway(connection: sqlite3.Connection, network: Thing) -> None:
+    hosts = _range(network)
+    gateway = network.properties.get("gateway_ip")
+    if gateway is not None:
+        host = _host(hosts, "gateway_ip", gateway)
+        connection.execute("INSERT OR IGNORE INTO addresses VALUES (?, ?, ?)", (network.number, host, network.number))
+
+
+def _public(connection: sqlite3.Connection, thing: Thing) -> str:
+    hosts = _Range(_PUBLIC_RANGE, 1, _PUBLIC_RANGE.num_addresses - 2)
+    return hosts.text(_allocate(connection, _PUBLIC, thing.number, hosts, "the pool of public addresses"))
+
+
+def _range(network: Thing) -> _Range:
+    """Read what may be given away on a network; `PermanentError` if it makes no sense."""
+    cidr = network.properties.get("cidr")
+    try:
+        whole = ip_network(str(cidr))
+    except ValueError as error:
+        raise PermanentError(
+            f"network {network.name}: cidr {cidr!r} is no network; write one such as 10.0.0.0/24"
+        ) from error
+    hosts = _Range(whole, 2, min(max(whole.num_addresses - 2, 2), _GREATEST_HOST))
+    start, end = network.properties.get("start_ip"), network.properties.get("end_ip")
+    return replace(
+        hosts,
+        first=hosts.first if start is None else _host(hosts, "start_ip", start),
+        last=hosts.last if end is None else _host(hosts, "end_ip", end),
+    )
+
+
+def _host(hosts: _Range, name: str, value: Value) -> int:
+    try:
+        wanted: IPv4Address | IPv6Address = ip_address(str(value))
+    except ValueError as error:
+        raise PermanentError(f"{name} {value!r} is no address; write one of {hosts.network}") from error
+    if wanted not in hosts.network or (number := int(wanted) - int(hosts.network[0])) > _GREATEST_HOST:
+        raise PermanentError(f"{name} {value} is not in {hosts.network}")
+    return number
+
+
+def _take(connection: sqlite3.Connection, network: Thing, thing: Thing, host: int) -> int:
+    row = connection.execute("SELECT owner FROM addresses WHERE network = ? AND host = ?", (network.number, host))
+    owner = row.fetchone()
+    if owner is not None and owner[0] != thing.number:
+        raise PermanentError(
+            f"{thing.kind} {thing.name}: {thing.properties['ip_address']} is taken on network {network.name}"
+        )
+    connection.execute("INSERT OR REPLACE INTO addresses VALUES (?, ?, ?)", (network.number, host, thing.number))
+    return host
+
+
+def _allocate(connection: sqlite3.Connection, network: int, owner: int, hosts: _Range, what: str) -> int:
+    """Give the owner's address, or the one after the highest, or the lowest free one."""
+    mine = connection.execute("SELECT host FROM addresses WHERE owner = ? AND network = ?", (owner, network)).fetchone()
+    if mine is not None:
+        return int(mine[0])
+    within = {"network": network, "first": hosts.first, "last": hosts.last}
+    highest = connection.execute(
+        "SELECT max(host) FROM addresses WHERE network = :network AND host BETWEEN :first AND :last", within
+    ).fetchone()[0]
+    host = hosts.first if highest is None else highest + 1
+    if host > hosts.last:
+        host = _gap(connection, within)
+    if host is None or host > hosts.last:
+        raise QuotaExceeded(
+            f"{what} has no free address between {hosts.text(hosts.first)} and {hosts.text(hosts.last)}"
+        )
+    connection.execute("INSERT INTO addresses VALUES (?, ?, ?)", (network, host, owner))
+    return int(host)
+
+
+def _gap(connection: sqlite3.Connection, within: Mapping[str, int]) -> int | None:
+    """Find the lowest free host; the hosts before `first` count as taken."""
+    row = connection.execute(
+        "SELECT min(host) + 1 FROM (SELECT :first - 1 AS host UNION ALL"
+        " SELECT host FROM addresses WHERE network = :network AND host BETWEEN :first AND :last) AS taken"
+        " WHERE NOT EXISTS (SELECT 1 FROM addresses a WHERE a.network = :network AND a.host = taken.host + 1)",
+        within,
+    ).fetchone()
+    return row[0] if row else None

@@ -1,0 +1,128 @@
+"""Speaks the provider protocol for the emulated site."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from providers.base import (
+    Context,
+    Finding,
+    Foreign,
+    Kind,
+    Mark,
+    PermanentError,
+    Present,
+    ProviderError,
+    Scope,
+    Snapshot,
+    roles_of,
+)
+from providers.sandpit.database import Database, world_file
+from providers.sandpit.examine import examine
+from providers.sandpit.expand import expand
+from providers.sandpit.fabric import connect
+from providers.sandpit.kinds import KINDS, ROLES
+from providers.sandpit.objects import Thing
+from providers.sandpit.settings import read_settings
+from providers.sandpit.sight import presents
+from providers.sandpit.world import World
+from specs.model import Address, Deployment, Resource, Role, Site
+from specs.values import Properties
+
+
+class Sandpit:
+    """One binding to the emulated site of a repository."""
+
+    name: ClassVar[str] = "sandpit"
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.COMPUTE, Role.NETWORK})
+    kinds: ClassVar[Mapping[str, Kind]] = KINDS
+
+    def __init__(self, context: Context, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._binding = context.binding.name
+        self._roles = roles_of(context.binding, context.site, self.roles)
+        self._site = context.site
+        self.world = World(
+            Database(world_file(context.state_dir, context.site.name)),
+            context.site,
+            binding=context.binding.name,
+            settings=read_settings(context.site, context.binding),
+            clock=clock,
+        )
+
+    def foundation(self, site: Site) -> Iterable[Resource]:
+        """Give nothing: an emulated site is there by itself."""
+        return ()
+
+    def expand(self, deployment: Deployment) -> Iterable[Resource]:
+        """Turn endpoints into machines and containers, paths and names, as far as the binding's roles go."""
+        if Role.COMPUTE in self._roles:
+            yield from expand(deployment, self._binding)
+        if Role.NETWORK in self._roles:
+            yield from connect(deployment, self._binding)
+
+    def observe(self, scope: Scope) -> Snapshot:
+        """List every kind, one call each."""
+        present: list[Present] = []
+        unknown: dict[str, str] = {}
+        for kind in self._kinds():
+            try:
+                listing = self.world.listing(kind, scope.repository)
+            except ProviderError as error:
+                unknown[kind] = str(error)
+                continue
+            present.extend(presents(kind, listing.rows, scope.repository, self.world.now()))
+            unknown |= {f"{kind}@{cluster}": why for cluster, why in listing.unseen.items()}
+            if len(listing.rows) < listing.total:
+                unknown[kind] = f"the list of {kind}s was cut short: {len(listing.rows)} of {listing.total} came"
+        return Snapshot(present=present, unknown=unknown, foreign=self._foreign(scope, unknown))
+
+    def examine(self, wanted: Mapping[Address, Resource], snapshot: Snapshot) -> Iterable[Finding]:
+        """Look for names that are taken, clusters that are full, quotas that are spent and ways that do not exist."""
+        return examine(self.world, self._site, wanted, snapshot)
+
+    def create(self, resource: Resource, mark: Mark) -> Present:
+        """Make the object; the second time it is found by its mark."""
+        return self._present(self.world.create(resource.kind, _settled(resource), mark))
+
+    def update(self, resource: Resource, current: Present, mark: Mark) -> Present:
+        """Change the object in place."""
+        return self._present(self.world.update(current.provider_id, _settled(resource), mark))
+
+    def delete(self, current: Present) -> Present | None:
+        """Remove the object and the software on it."""
+        self.world.delete(current.provider_id, str(current.properties.get("cluster", "")), current.mark)
+        return None
+
+    def adopt(self, resource: Resource, provider_id: str, mark: Mark) -> Present:
+        """Put our mark on somebody else's object."""
+        return self._present(self.world.adopt(resource.kind, provider_id, mark))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.world.database.close()
+
+    def _foreign(self, scope: Scope, unknown: dict[str, str]) -> tuple[Foreign, ...]:
+        if not scope.unmanaged:
+            return ()
+        try:
+            found = self.world.foreign(scope.repository)
+        except ProviderError as error:
+            unknown["*"] = str(error)
+            return ()
+        return tuple(foreign for foreign in found if foreign.kind not in unknown)
+
+    def _kinds(self) -> Iterator[str]:
+        return (kind for kind in KINDS if ROLES[kind] in self._roles)
+
+    def _present(self, thing: Thing) -> Present:
+        repository = thing.mark.repository if thing.mark else ""
+        return next(presents(thing.kind, [thing.row], repository, self.world.now()))
+
+
+def _settled(resource: Resource) -> Properties:
+    """Give the properties, every reference put in; one that is left is a fault of whoever calls."""
+    if resource.references:
+        raise PermanentError(f"{resource.address} refers to {resource.references[0].target}, which is not known yet")
+    return resource.properties
