@@ -1,0 +1,22 @@
+"""The entry point: reads the command line, runs the command, and turns what it raises into words and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import cast
+
+from reconciler.cli.parser import MODULES, Options, parse
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; give its exit code."""
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    # By name and after parsing, because `--help` and `--version` must not wait for what commands need.
+    guarded = cast("Callable[[Options, object], int]", import_module("reconciler.cli.guard").guarded)
+    return int(guarded(options, import_module(f"reconciler.cli.commands.{MODULES[options.command]}").run))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,289 @@
+"""What the command line understands: one parser of plain calls, from which help, completion and reference are made."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from reconciler.version import VERSION
+
+MODULES = {
+    "init": "init",
+    "validate": "validate",
+    "plan": "plan",
+    "apply": "apply",
+    "status": "status",
+    "drift": "drift",
+    "run": "run",
+    "history": "history",
+    "rollback": "rollback",
+    "suspend": "suspension",
+    "resume": "suspension",
+    "unlock": "unlock",
+    "adopt": "adopt",
+    "graph": "graph",
+    "demo": "demo",
+    "sandpit": "sandpit",
+    "completion": "completion",
+}
+"""Command → its module in `reconciler.cli.commands`."""
+
+_EPILOG = "exit codes: 0 done, 1 error, 2 differences, 3 invalid specs, 4 stale plan, 5 locked, 130 interrupted"
+
+
+class Options(argparse.Namespace):
+    """Everything the command line can say; a command reads what belongs to it."""
+
+    command: str
+    directory: str
+    repo: str
+    revision: str
+    local: bool
+    state: str
+    sites: list[str]
+    services: list[str]
+    json: bool
+    verbose: bool
+
+    target: list[str]
+    exclude: list[str]
+    out: str
+    refresh_only: bool
+    detailed_exitcode: bool
+    plan_file: str
+    auto_approve: bool
+    allow_mass_change: bool
+    parallelism: int
+    once: bool
+    limit: int
+    rev: str
+    reason: str
+    address: str
+    id: str
+    dot: bool
+    folder: str
+    shell: str
+
+    action: str
+    what: str
+    values: list[str]
+    kind: str
+    name: str
+    cluster: str
+    call: str
+    trouble: str
+    times: int
+    seconds: float
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends with 1 on a wrong command line: 2 means that something differs."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where help is."""
+        self.exit(1, f"error: {message}\n{self.format_usage()}try: {self.prog} --help\n")
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Read a command line; ends the process for `--help`, `--version` and what makes no sense."""
+    parser = build()
+    options = parser.parse_args(arguments, Options())
+    options.sites += vars(options).pop("more_sites", [])
+    options.services += vars(options).pop("more_services", [])
+    if options.local and (options.repo or options.revision):
+        parser.error("--local reads the files as they are; it cannot go with --repo or --revision")
+    return options
+
+
+def build() -> Parser:
+    """Make the parser."""
+    parser = Parser(
+        prog="reconciler",
+        description="Keep the world as a git repository of TOSCA specs says.",
+        epilog=_EPILOG,
+        allow_abbrev=False,
+    )
+    _add_global(parser)
+    parser.add_argument(
+        "--version", action="version", version=f"reconciler {VERSION}", help="show the version and exit"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+
+    def command(name: str, about: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=_small(about), description=f"{about}.", allow_abbrev=False)
+        _add_global_again(made)
+        return made
+
+    _add_reading(command)
+    _add_doing(command)
+    _add_steering(command)
+    _add_sandpit(command("sandpit", "Break and mend the emulated site, as other people would"))
+    completion = command("completion", "Print a completion script for a shell")
+    completion.add_argument("shell", choices=("bash", "zsh"), help="the shell")
+    return parser
+
+
+def _small(about: str) -> str:
+    return about[0].lower() + about[1:]
+
+
+# --- options that stand before or after the command ------------------------------------------------
+
+
+def _add_global(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-C", dest="directory", metavar="DIR", default=".",
+        help="folder of the spec repository, and where .reconciler/ is kept; default: the current one",
+    )  # fmt: skip
+    parser.add_argument(
+        "--repo", metavar="URL", default="",
+        help="spec repository elsewhere (https, ssh, file or a path); it is mirrored into .reconciler/",
+    )  # fmt: skip
+    parser.add_argument(
+        "--revision", metavar="REV", default="", help="commit, tag or branch to read; default: the branch"
+    )
+    parser.add_argument("--local", action="store_true", help="read the files as they are, committed or not")
+    parser.add_argument(
+        "--state", metavar="URL", default="",
+        help="state store: sqlite:///PATH or postgresql://…; default: .reconciler/state.db",
+    )  # fmt: skip
+    parser.add_argument(
+        "--site", dest="sites", metavar="S", action="append", default=[], help="only this site; may be given again"
+    )
+    parser.add_argument(
+        "--service", dest="services", metavar="S", action="append", default=[],
+        help="only this service and what it needs; may be given again",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout and nothing else there")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="say more on stderr; show where internal errors come from"
+    )
+
+
+def _add_global_again(parser: argparse.ArgumentParser) -> None:
+    """Let the global options stand after the command as well, without showing them twice in help."""
+    hidden = argparse.SUPPRESS
+    parser.add_argument("-C", dest="directory", default=hidden, help=hidden)
+    for name in ("--repo", "--revision", "--state"):
+        parser.add_argument(name, default=hidden, help=hidden)
+    for name in ("--local", "--json"):
+        parser.add_argument(name, action="store_true", default=hidden, help=hidden)
+    parser.add_argument("-v", "--verbose", action="store_true", default=hidden, help=hidden)
+    parser.add_argument("--site", dest="more_sites", action="append", default=hidden, help=hidden)
+    parser.add_argument("--service", dest="more_services", action="append", default=hidden, help=hidden)
+
+
+# --- commands --------------------------------------------------------------------------------------
+
+Command = Callable[[str, str], argparse.ArgumentParser]
+
+
+def _add_reading(command: Command) -> None:
+    command("validate", "Check every document and show every fault with file, line and column")
+    plan = command("plan", "Show what apply would do, and why")
+    _add_targets(plan)
+    plan.add_argument("--out", metavar="FILE", default="", help="also write the plan to a file, for apply")
+    plan.add_argument("--refresh-only", action="store_true", help="only show how the world has moved")
+    plan.add_argument(
+        "--detailed-exitcode", action="store_true", help="end with 0 for no changes, 2 for changes, 1 for an error"
+    )
+    command("status", "Show sites and services: whether they are in sync, how they do, what ran last")
+    command("drift", "Show what the world changed; writes nothing anywhere")
+    history = command("history", "Show commits and the runs that applied them")
+    history.add_argument("--limit", type=_count, metavar="N", default=20, help="how many commits; default: 20")
+    graph = command("graph", "Show resources and what they require")
+    graph.add_argument("--dot", action="store_true", help="as a graph in the DOT language")
+
+
+def _add_doing(command: Command) -> None:
+    init = command("init", "Make a spec repository with one sandpit site and one service")
+    init.add_argument(
+        "folder", metavar="DIR", nargs="?", default="", help="a new or empty folder; default: the current one"
+    )
+    apply = command("apply", "Make the world as the specs say, after asking")
+    apply.add_argument("plan_file", metavar="PLANFILE", nargs="?", default="", help="a plan written by plan --out")
+    apply.add_argument("--auto-approve", action="store_true", help="do not ask")
+    apply.add_argument("--parallelism", type=_count, metavar="N", default=0, help="provider calls at once")
+    apply.add_argument(
+        "--allow-mass-change", action="store_true", help="go on where the mass-change breaker would stop"
+    )
+    _add_targets(apply)
+    run = command("run", "Watch git and the world, and keep them together")
+    run.add_argument("--once", action="store_true", help="one turn for every site, then end")
+    demo = command("demo", "Tell the whole story on the sandpit in a new folder")
+    demo.add_argument("folder", metavar="DIR", nargs="?", default="demo-specs", help="default: demo-specs")
+
+
+def _add_steering(command: Command) -> None:
+    rollback = command("rollback", "Revert a commit by a new one")
+    rollback.add_argument("rev", metavar="REV", help="the commit to revert")
+    suspend = command("suspend", "Make the loop leave sites, or services of them, alone")
+    suspend.add_argument("--reason", default="", help="why, for those who look at the status")
+    command("resume", "End a suspension")
+    command("unlock", "Break the lock of a site whose holder is gone")
+    adopt = command("adopt", "Make an object that is there already ours")
+    adopt.add_argument("address", metavar="ADDR", help="the resource in the spec")
+    adopt.add_argument(
+        "id", metavar="ID", nargs="?", default="", help="the object's id; default: the one with its name"
+    )
+
+
+def _add_targets(parser: argparse.ArgumentParser) -> None:
+    where = "an address, or the beginning of some up to a / @ . or :"
+    parser.add_argument(
+        "--target", metavar="ADDR", action="append", default=[], help=f"only this and what it needs: {where}"
+    )
+    parser.add_argument("--exclude", metavar="ADDR", action="append", default=[], help=f"not this: {where}")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be at least 1")
+    return number
+
+
+def _add_sandpit(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", title="actions")
+
+    def action(name: str, about: str) -> argparse.ArgumentParser:
+        made = actions.add_parser(name, help=_small(about), description=f"{about}.", allow_abbrev=False)
+        _add_global_again(made)
+        return made
+
+    action("list", "Show every object, what is down and which calls go wrong")
+    _add_what(action("delete", "Delete an object behind our back"))
+    change = action("change", "Change properties of an object behind our back")
+    _add_what(change)
+    _add_values(change, "+")
+    add = action("add", "Make an object that is not ours")
+    add.add_argument("kind", metavar="KIND", help="what it is, e.g. server")
+    add.add_argument("name", metavar="NAME", help="what it is called")
+    _add_values(add, "*")
+    add.add_argument("--cluster", metavar="C", default="", help="where it is")
+    down = action("down", "Take a cluster or an API down")
+    down.add_argument("what", metavar="PART", help="@CLUSTER, KIND, KIND@CLUSTER, or * for everything")
+    down.add_argument("--reason", metavar="TEXT", default="", help="what the API says about it")
+    up = action("up", "Bring what is down up again")
+    up.add_argument("what", metavar="PART", nargs="?", default="", help="as in down; default: everything")
+    fault = action("fault", "Let calls go wrong")
+    fault.add_argument("call", metavar="CALL", help="VERB:KIND, e.g. create:server; * for any verb or kind")
+    fault.add_argument("trouble", metavar="TROUBLE", help="timeout, fail, refuse, unauthorized, lose, slow or partial")
+    fault.add_argument("--cluster", metavar="C", default="", help="only there")
+    fault.add_argument("--times", type=_count, metavar="N", default=0, help="how many calls; default: every one")
+    fault.add_argument(
+        "--seconds", type=float, metavar="S", default=0.0, help="how long slow takes, or fail asks to wait"
+    )
+    clear = action("clear", "Let calls go right again")
+    clear.add_argument("call", metavar="CALL", nargs="?", default="", help="as in fault; default: every one")
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="WHAT", help="an address, or the id the site gave the object")
+
+
+def _add_values(parser: argparse.ArgumentParser, how_many: str) -> None:
+    parser.add_argument(
+        "values", metavar="NAME=VALUE", nargs=how_many, help="a property; the value is JSON, or else text"
+    )

@@ -1,0 +1,118 @@
+"""Where everything is printed: results on stdout, all else on stderr, and no control character but our own.
+
+Names, messages and commit texts come from outside. They are cleaned here, in one place, before colour is put around
+them, so that nothing in a spec or in a provider's answer can move the cursor, hide text or forge a line.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TextIO
+
+from reconciler.lines import Line, Span, Style
+
+_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+"""Control characters, invisible ones, and marks that turn the direction of text."""
+
+_COLOURS: Mapping[Style, str] = {
+    Style.STRONG: "1",
+    Style.QUIET: "2",
+    Style.ADD: "32",
+    Style.CHANGE: "33",
+    Style.DESTROY: "31",
+    Style.READ: "36",
+    Style.GOOD: "32",
+    Style.WARN: "33",
+    Style.BAD: "1;31",
+}
+
+
+def clean(text: str) -> str:
+    """Make text from anywhere fit for one line of a terminal."""
+    return _HARMFUL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+class Screen:
+    """What a command speaks through."""
+
+    def __init__(self, out: TextIO, err: TextIO, environment: Mapping[str, str]) -> None:
+        self.out = out
+        self.err = err
+        plain = "NO_COLOR" in environment or environment.get("TERM") == "dumb"
+        self._coloured = {id(stream): stream.isatty() and not plain for stream in (out, err)}
+        self.lively = self._coloured[id(err)]
+        """Whether progress may move on stderr."""
+
+    def show(self, lines: Iterable[Line | str]) -> None:
+        """Print results."""
+        self._write(self.out, lines)
+
+    def note(self, *lines: Line | str) -> None:
+        """Print what is no result: progress, questions, remarks."""
+        self._write(self.err, lines)
+
+    def error(self, message: str) -> None:
+        """Print an error; further lines of its message are indented."""
+        first, *rest = message.splitlines() or ["it has no text"]
+        self.note(Line((Span("error: ", Style.BAD), Span(first))), *(f"  {line}" for line in rest))
+
+    def document(self, data: object) -> None:
+        """Print one JSON document; its escapes leave no control character."""
+        json.dump(data, self.out, indent=2)
+        self.out.write("\n")
+        self.out.flush()
+
+    def ask(self, question: str) -> str:
+        """Ask on the terminal; an empty answer if its end is reached."""
+        self.err.write(f"{clean(question)} ")
+        self.err.flush()
+        return sys.stdin.readline().strip()
+
+    def painted(self, line: Line | str, stream: TextIO) -> str:
+        """Give the text of a line as the stream may show it."""
+        if isinstance(line, str):
+            return clean(line)
+        if not self._coloured[id(stream)]:
+            return clean(str(line))
+        return "".join(_paint(span) for span in line.spans)
+
+    def _write(self, stream: TextIO, lines: Iterable[Line | str]) -> None:
+        for line in lines:
+            stream.write(f"{self.painted(line, stream)}\n")
+        stream.flush()
+
+
+def _paint(span: Span) -> str:
+    colour = _COLOURS.get(span.style)
+    text = clean(span.text)
+    return f"\x1b[{colour}m{text}\x1b[0m" if colour and text else text
+
+
+class _OneLine(logging.Formatter):
+    """Writes a record on one line, cleaned; with its traceback, if there is one, on lines of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(clean, super().format(record).splitlines()))
+
+
+def log_to(screen: Screen, level: int) -> None:
+    """Send log records of this level and above to stderr."""
+    handler = logging.StreamHandler(screen.err)
+    formatter = _OneLine("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+
+
+def standard_screen() -> Screen:
+    """Give the screen of this process; what the terminal cannot encode is written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    return Screen(sys.stdout, sys.stderr, os.environ)
