@@ -31,3 +31,12 @@ def test_links_lead_somewhere(document: Path) -> None:
     broken = [link for link in LINK.findall(document.read_text("utf-8")) if not (document.parent / link).exists()]
 
     assert not broken
+
+
+def test_every_environment_variable_is_documented() -> None:
+    packages = ("reconciler", "specs", "policies", "providers", "state")
+    code = "".join(file.read_text("utf-8") for name in packages for file in (ROOT / name).rglob("*.py"))
+    prose = "".join(document.read_text("utf-8") for document in DOCUMENTS)
+    missing = {name for name in re.findall(r"\bRECONCILER_[A-Z_]*[A-Z]\b", code) if name not in prose}
+
+    assert not missing
