@@ -38,7 +38,7 @@ _ADVICE = {
     "22": "write it without that character",
     "25": "name the server that may be written to",
     "40": "run again",
-    "42": "let this user create and change tables in the database",
+    "42": "give the store a database of its own, in which this user may create tables",
     "53": "make room on the server and run again",
     "55": f"another session has kept it busy for {PATIENCE_SECONDS} seconds; run again when that one is done",
     "57": "check that the server runs and run again",
@@ -99,7 +99,9 @@ class Postgres:
 
     def has_table(self, name: str) -> bool:
         """Tell whether there is a table of that name."""
-        return self.rows(tuple, "SELECT to_regclass(?) IS NOT NULL", (name,)) == [(True,)]
+        # Not `to_regclass`: inside a transaction that may remember what others have made since.
+        statement = "SELECT 1 FROM pg_tables WHERE tablename = ? AND schemaname = current_schema()"
+        return bool(self.rows(tuple, statement, (name,)))
 
     def close(self) -> None:
         """Let go of the connection; closed already is fine."""
@@ -124,12 +126,17 @@ class Postgres:
     def _connect(self) -> psycopg.Connection:
         try:
             connection = psycopg.connect(make_conninfo("", **self._settings), autocommit=True)
-            connection.execute(f"SET lock_timeout = '{PATIENCE_SECONDS}s'")
         except psycopg.Error as error:
             raise StoreError(
                 f"{self.place} cannot be reached: {_text(error)};"
                 " check the URL, the user's password and that the server runs"
             ) from error
+        with self._errors():
+            try:
+                connection.execute(f"SET lock_timeout = '{PATIENCE_SECONDS}s'")
+            except BaseException:
+                connection.close()
+                raise
         return connection
 
     @contextmanager
@@ -137,8 +144,7 @@ class Postgres:
         try:
             yield
         except psycopg.Error as error:
-            state = error.sqlstate or ("08" if isinstance(error, psycopg.OperationalError) else "22")
-            raise StoreError(f"{self.place}: {_text(error)}; {_ADVICE.get(state[:2], _REPORT)}") from error
+            raise StoreError(f"{self.place}: {_text(error)}; {_advice(error)}") from error
         except UnicodeEncodeError as error:
             raise StoreError(f"{self.place} cannot hold a text: {error}; write it without that character") from error
 
@@ -161,8 +167,19 @@ def _place(settings: Mapping[str, str]) -> str:
     return f"state store postgresql://{user}{settings.get('host', '')}{port}/{settings.get('dbname', '')}"
 
 
+def _advice(error: psycopg.Error) -> str:
+    match error:
+        case psycopg.Error(sqlstate=str() as state):
+            return _ADVICE.get(state[:2], _REPORT)
+        case psycopg.OperationalError():
+            return _ADVICE["08"]
+        case psycopg.DataError():
+            return _ADVICE["22"]
+    return _REPORT
+
+
 def _text(error: psycopg.Error) -> str:
-    return " ".join(str(error).split())
+    return " ".join((error.diag.message_primary or str(error)).split())
 
 
 @cache

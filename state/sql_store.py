@@ -41,7 +41,7 @@ class SqlStore:
         return {item.address: item for item in items}
 
     def remember(self, items: Iterable[Item], forgotten: Iterable[Address] = ()) -> None:
-        """Insert or replace items and drop forgotten ones, together."""
+        """Insert or replace items and drop forgotten ones, together; an address in both stays."""
         self.finish((), items, forgotten)
 
     # --- journal and runs --------------------------------------------------------------------------
@@ -131,7 +131,7 @@ class SqlStore:
         return self.get_many([key]).get(key)
 
     def get_many(self, keys: list[str]) -> Mapping[str, bytes]:
-        """Read the cached values that are there, in as few queries as the databases take."""
+        """Read the cached values that are there, in few queries."""
         found: dict[str, bytes] = {}
         for start in range(0, len(keys), KEYS_PER_QUERY):
             chunk = keys[start : start + KEYS_PER_QUERY]

@@ -121,13 +121,13 @@ class Suspension:
 
 
 class Store(Protocol):
-    """The one interface; `sqlite.open_store` and `postgres.open_store` give one."""
+    """The one interface; `state.opening.open_store` gives one."""
 
     def inventory(self, site: str) -> Mapping[Address, Item]:
         """Give everything that is ours on a site, in the order of addresses."""
 
     def remember(self, items: Iterable[Item], forgotten: Iterable[Address] = ()) -> None:
-        """Insert or replace items and drop forgotten ones, together."""
+        """Insert or replace items and drop forgotten ones, together; an address in both stays."""
 
     def begin(self, entries: Iterable[Entry]) -> None:
         """Write intents before their steps run; durable against a killed process when it returns."""
@@ -169,7 +169,7 @@ class Store(Protocol):
         """Read a cached value."""
 
     def get_many(self, keys: list[str]) -> Mapping[str, bytes]:
-        """Read the cached values that are there, in one query."""
+        """Read the cached values that are there, in few queries."""
 
     def put(self, values: Mapping[str, bytes]) -> None:
         """Keep cached values; anything kept may be gone tomorrow."""
