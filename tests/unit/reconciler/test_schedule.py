@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from reconciler.schedule import Backoff, Clockwork, is_open, may_apply
+from reconciler.settings import Timing, Window
+
+SUNDAY = datetime(2026, 1, 4, tzinfo=UTC)
+NIGHT = Window(start="0 22 * * *", duration=timedelta(hours=4))
+NEVER = Window(start="0 23 * * *", duration=timedelta(hours=1), allow=False)
+
+
+@pytest.mark.parametrize(
+    ("hour", "minute", "expected"), [(21, 59, False), (22, 0, True), (23, 30, True), (1, 59, True), (2, 0, False)]
+)
+def test_a_window_is_open_from_its_start_for_its_duration(hour: int, minute: int, expected: bool) -> None:
+    assert is_open(NIGHT, SUNDAY.replace(hour=hour, minute=minute)) is expected
+
+
+def test_weekdays_are_those_of_cron() -> None:
+    sundays = Window(start="0 0 * * 0", duration=timedelta(days=1))
+
+    assert is_open(sundays, SUNDAY)
+    assert not is_open(sundays, SUNDAY + timedelta(days=1))
+
+
+def test_without_windows_the_loop_may_always_apply() -> None:
+    assert may_apply((), SUNDAY)
+
+
+def test_a_window_that_forbids_wins() -> None:
+    assert may_apply((NIGHT, NEVER), SUNDAY.replace(hour=22, minute=30))
+    assert not may_apply((NIGHT, NEVER), SUNDAY.replace(hour=23, minute=30))
+
+
+def test_where_windows_only_forbid_every_other_time_is_free() -> None:
+    assert may_apply((NEVER,), SUNDAY.replace(hour=12))
+
+
+def test_pauses_double_up_to_a_limit() -> None:
+    timing = Timing(backoff=timedelta(seconds=10), longest_backoff=timedelta(seconds=60))
+    backoff, pauses = Backoff(), []
+    for _ in range(5):
+        backoff = backoff.after_failure()
+        pauses.append(backoff.pause(timing).total_seconds())
+
+    assert pauses == [10, 20, 40, 60, 60]
+    assert Backoff().pause(timing) == timedelta(0)
+    assert Backoff(10**6).pause(timing) == timedelta(seconds=60)
+
+
+def test_a_slow_call_is_not_made_twice_at_once() -> None:
+    clockwork = Clockwork(4)
+    inside, most, calls = 0, 0, threading.Semaphore(0)
+
+    def slow() -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.05)
+        inside -= 1
+        calls.release()
+
+    clockwork.every("slow", timedelta(seconds=0.01), slow)
+    clockwork.start()
+    for _ in range(3):
+        assert calls.acquire(timeout=10)
+    clockwork.stop()
+
+    assert most == 1
