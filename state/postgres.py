@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import TransactionStatus
 
 from state.database import PATIENCE_SECONDS, Cell, Row, V
 from state.store import StoreError
@@ -64,6 +63,8 @@ class Postgres:
         self.place = _place(self._settings)
         self._connection = self._connect()
         self._closed = False
+        self._inside = False
+        """Whether a transaction is open, of which a lost connection must end all."""
 
     def rows(self, read: Callable[[Row], V], statement: str, values: Sequence[Cell] = ()) -> list[V]:
         """Give what `read` makes of every row of a query, or of a change that ends in `RETURNING`."""
@@ -82,6 +83,7 @@ class Postgres:
     def transaction(self) -> Iterator[None]:
         """Keep what happens inside together: all of it at the end, nothing after an exception."""
         self.change("BEGIN ISOLATION LEVEL READ COMMITTED")
+        self._inside = True
         try:
             yield
             self.change("COMMIT")
@@ -89,6 +91,8 @@ class Postgres:
             with suppress(psycopg.Error):  # a lost connection has rolled back, and what lost it is raised
                 self._connection.rollback()
             raise
+        finally:
+            self._inside = False
 
     @contextmanager
     def migration(self) -> Iterator[None]:
@@ -109,15 +113,14 @@ class Postgres:
         self._connection.close()
 
     def _run(self, work: Callable[[psycopg.Connection], T]) -> T:
-        """Do one statement, on a new connection if the old one turns out to be lost before it began anything."""
+        """Do one statement, once more if the connection is lost: outside transactions that does no harm."""
         if self._closed:
             raise StoreError(f"{self.place} is closed; open it again")
         with self._errors():
-            idle = self._connection.info.transaction_status != TransactionStatus.INTRANS
             try:
                 return work(self._connection)
             except psycopg.OperationalError:
-                if not (idle and self._connection.closed):
+                if self._inside or not self._connection.closed:
                     raise
         self._connection = self._connect()
         with self._errors():
