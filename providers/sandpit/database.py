@@ -15,7 +15,6 @@ from threading import Lock
 from providers.base import PermanentError, TransientError
 
 _VERSION = 1
-_PATIENCE_SECONDS = 30.0
 
 _SCHEMA = """
 CREATE TABLE objects (
@@ -74,8 +73,9 @@ CREATE TABLE outages (target TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROW
 class Database:
     """The file `sandpit-<site>.db`, opened at the first use."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, patience_seconds: float = 30.0) -> None:
         self.file = file
+        self._patience_seconds = patience_seconds
         self._turn = Lock()
         self._connection: sqlite3.Connection | None = None
 
@@ -102,7 +102,7 @@ class Database:
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         try:
             if self._connection is None:
-                self._connection = _open(self.file)
+                self._connection = _open(self.file, self._patience_seconds)
             connection = self._connection
             connection.execute(begin)
             try:
@@ -122,14 +122,14 @@ def world_file(state_dir: Path, site: str) -> Path:
     return state_dir / f"sandpit-{site}.db"
 
 
-def _open(file: Path) -> sqlite3.Connection:
+def _open(file: Path, patience_seconds: float) -> sqlite3.Connection:
     """Open the file, made for its owner's eyes only if it is new."""
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise PermanentError(f"{file} cannot be opened: {error.strerror}; the sandpit keeps its site there") from error
-    connection = sqlite3.connect(file, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(file, timeout=patience_seconds, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")

@@ -320,6 +320,7 @@ def _members(place: Place) -> list[Value]:
         for requirement, node in place.targets()
         if requirement.name == "application"
         for endpoint in place.layout.endpoints[node.name]
+        if endpoint.state.reaches(LifecycleState.BOOTED)
     ]
 
 

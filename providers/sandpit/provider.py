@@ -97,7 +97,9 @@ class Sandpit:
 
     def adopt(self, resource: Resource, provider_id: str, mark: Mark) -> Present:
         """Put our mark on somebody else's object."""
-        return self._present(self.world.adopt(resource.kind, provider_id, mark))
+        return self._present(
+            self.world.adopt(resource.kind, provider_id, str(resource.properties.get("cluster", "")), mark)
+        )
 
     def close(self) -> None:
         """Let go of the file."""

@@ -155,9 +155,9 @@ class World:
                 raise PermanentError(f"{provider_id} is in use by {ids}; delete what uses it first")
             remove(connection, thing)
 
-    def adopt(self, kind: str, provider_id: str, mark: Mark) -> Thing:
+    def adopt(self, kind: str, provider_id: str, cluster: str, mark: Mark) -> Thing:
         """Put a mark on an object which is not ours, and change nothing else."""
-        with self._call("update", kind, "") as (connection, _):
+        with self._call("update", kind, cluster) as (connection, _):
             thing = get(connection, provider_id)
             if thing is None or thing.kind != kind or thing.binding != self._binding:
                 raise PermanentError(f"{self._site.name} has no {kind} {provider_id!r} that {mark.address} could adopt")

@@ -28,10 +28,11 @@ ROOT = "tosca.nodes.Root"
 
 
 def bristol(
-    plugin: str = "sandpit", settings: Properties | None = None, capacity: Capacity | None = None, **bindings: Binding
+    *bindings: Binding, plugin: str = "sandpit", settings: Properties | None = None, capacity: Capacity | None = None
 ) -> Site:
     """Give a site: `dc-1` and three edges around three switches, served by one binding unless others are given."""
-    served = bindings or {"city": Binding(name="city", plugin=plugin, settings=settings or {})}
+    lone = Binding(name="city", plugin=plugin, settings=settings or {})
+    served = {binding.name: binding for binding in bindings or (lone,)}
     offers = capacity or Capacity(vcpus=16, memory_mb=32000, disk_gb=500)
     tiers = {"dc-1": Tier.DATA_CENTRE, "edge-1": Tier.EDGE, "edge-2": Tier.EDGE, "edge-3": Tier.FAR_EDGE}
     cables = [
