@@ -41,6 +41,13 @@ def test_a_name_that_is_taken_blocks_its_address(city: Pit) -> None:
     assert finding.message.startswith(f"network a exists as {made['id']} and is not ours; take it over with: reconc")
 
 
+def test_a_name_of_ours_is_not_taken(city: Pit) -> None:
+    city.create(thing("network", "a"))
+    renamed = replace(thing("network", "b"), properties={"name": "a", "cluster": "edge-1"})
+
+    assert findings(city, thing("network", "a"), renamed) == []
+
+
 def test_only_what_does_not_fit_is_blocked(city: Pit) -> None:
     wanted = [thing("server", name, vcpus=2) for name in "abc"]
     [finding] = findings(city, *wanted)

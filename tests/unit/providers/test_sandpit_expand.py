@@ -36,8 +36,10 @@ def test_a_placed_machine_is_an_image_and_a_network() -> None:
 @pytest.mark.parametrize("hypervisor", ["kvm", "lxd"])
 def test_a_booted_machine_has_a_port_and_a_server(hypervisor: str, state: State) -> None:
     found = one(function("coder", hypervisor=hypervisor), state)
-    server = found["tour/coder@dc-1.0:sandpit.server"]
+    server, port = found["tour/coder@dc-1.0:sandpit.server"], found["tour/coder@dc-1.0:sandpit.port"]
 
+    assert port.properties["network"] == Reference("bristol/tour/tour@dc-1:sandpit.network", "id")
+    assert port.requires == ("bristol/tour/tour@dc-1:sandpit.network",)
     assert list(found) == [
         "tour/coder@dc-1.0:sandpit.port",
         "tour/coder@dc-1.0:sandpit.server",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from providers.base import Health, PermanentError, TransientError, unknown_reason
-from providers.sandpit import faults
+from providers.sandpit import faults, sabotage
 from providers.sandpit.database import Database
 from providers.sandpit.faults import Fault, Trouble
 from tests.support.sandpits import Pit, pit, thing
@@ -166,6 +166,15 @@ def test_what_is_down_is_unknown_and_takes_no_calls(
                 city.provider.delete(made[kind, cluster])
     assert faults.bring_up(database) == 1
     assert len(city.look().present) == len(places)
+
+
+def test_foreign_objects_of_a_kind_that_is_down_are_not_reported(city: Pit, database: Database) -> None:
+    city.look()
+    sabotage.added(database, "city", "network", {"name": "x"})
+    sabotage.added(database, "city", "server", {"name": "y"})
+    faults.take_down(database, "network")
+
+    assert [foreign.name for foreign in city.look(unmanaged=True).foreign] == ["y"]
 
 
 def test_the_script_outlives_the_process(city: Pit, database: Database) -> None:
