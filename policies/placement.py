@@ -1,0 +1,295 @@
+"""Decides which endpoints a service has on a site: where each node goes, how often, and who hosts it.
+
+- Service functions go where InitialPolicy says.
+- Servers and containers go where a placement policy says, else their `metadata.cluster`, else the data centre.
+- What is hosted on, bound or attached to these goes with them, instance by instance.
+- All else, e.g. a network, is there once for the site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from specs import units
+from specs.flame import FUNCTION
+from specs.model import (
+    Capacity,
+    Cluster,
+    Deployment,
+    Endpoint,
+    LifecycleState,
+    Node,
+    Policy,
+    Requirement,
+    Service,
+    Site,
+    Tier,
+)
+from specs.values import Properties
+
+_PLACEMENT = "tosca.policies.Placement"
+_HOSTS = ("tosca.nodes.Abstract.Compute", "tosca.nodes.Container.Application", "tosca.nodes.SoftwareComponent")
+_VOLUME = "tosca.nodes.BlockStorage"
+_HOSTED = frozenset({"tosca.relationships.HostedOn"})
+_BOUND = frozenset({"tosca.relationships.network.BindsTo", "tosca.relationships.nfv.VirtualBindsTo"})
+_FLOATING_IP = "tosca.nodes.network.FloatingIP"
+_FOLLOWED = frozenset({"host", "binding", "virtualBinding"})
+"""Names of requirements that mean the same where the relationship is of a type of one's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """One instance of a node on a cluster."""
+
+    cluster: str
+    index: int
+    state: LifecycleState = LifecycleState.CONNECTED
+
+
+def place(site: Site, service: Service) -> Deployment:
+    """Put a service on a site; what has no place there (see `capacity_findings`) gets no endpoint."""
+    return Deployment(site=site, service=service, endpoints=_Placement(site, service).endpoints())
+
+
+class _Placement:
+    def __init__(self, site: Site, service: Service) -> None:
+        self._site = site
+        self._service = service
+        self._spots: dict[str, Sequence[_Spot]] = {}
+        self._attached = _attachments(service)
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Give every endpoint in the order of subjects."""
+        found: list[Endpoint] = []
+        for name, node in self._service.nodes.items():
+            if self._is_located(node):
+                found.extend(self._located(name, spot) for spot in self._spots_of(node, ()))
+            else:
+                found.append(self._of_site(name))
+        return tuple(sorted(found, key=lambda endpoint: endpoint.subject))
+
+    def _located(self, node: str, spot: _Spot) -> Endpoint:
+        return Endpoint(
+            site=self._site.name,
+            service=self._service.name,
+            node=node,
+            cluster=spot.cluster,
+            index=spot.index,
+            state=spot.state,
+            binding=self._site.clusters[spot.cluster].binding,
+        )
+
+    def _of_site(self, node: str) -> Endpoint:
+        return Endpoint(
+            site=self._site.name, service=self._service.name, node=node, binding=self._binding_of_users(node)
+        )
+
+    # --- located nodes ---
+
+    def _is_located(self, node: Node) -> bool:
+        """Tell whether a node stands on clusters, by itself or with another."""
+        return _is_host(node) or self._leader(node) is not None or "cluster" in node.metadata
+
+    def _leader(self, node: Node) -> Node | None:
+        """Find the node that this one goes with: its host, its server, the port of its address."""
+        name = next((one.node for one in node.requirements if _leads(node, one)), "")
+        name = name or self._attached.get(node.name, "")
+        return self._service.nodes.get(name)
+
+    def _spots_of(self, node: Node, followers: tuple[str, ...]) -> Sequence[_Spot]:
+        if node.name not in self._spots:
+            leader = self._leader(node)
+            if node.is_a(FUNCTION):
+                spots = self._of_function(node)
+            elif leader is not None and leader.name not in followers:
+                spots = self._spots_of(leader, (*followers, node.name)) if self._is_located(leader) else ()
+            else:
+                spots = self._chosen(node)
+            self._spots[node.name] = spots
+        return self._spots[node.name]
+
+    def _of_function(self, node: Node) -> Sequence[_Spot]:
+        return [
+            _Spot(cluster, index, state)
+            for cluster, state in self._service.states.get(node.name, {}).items()
+            if cluster in self._site.clusters and state is not LifecycleState.UNPLACED
+            for index in range(_instances(node))
+        ]
+
+    def _chosen(self, node: Node) -> Sequence[_Spot]:
+        clusters, spread = clusters_for(self._site, self._service, node)
+        if not spread or not clusters:
+            return [_Spot(cluster, index) for cluster in clusters for index in range(_instances(node))]
+        counts = dict.fromkeys(clusters, 0)
+        for number in range(_instances(node)):
+            counts[clusters[number % len(clusters)]] += 1
+        return [_Spot(cluster, index) for cluster, count in counts.items() for index in range(count)]
+
+    # --- nodes of the whole site ---
+
+    def _binding_of_users(self, name: str) -> str:
+        """Find who serves the nearest located nodes around a node, else who serves the default cluster."""
+        seen, ring = {name}, [name]
+        while ring:
+            ring = sorted({other for one in ring for other in self._neighbours(one)} - seen)
+            seen.update(ring)
+            located = [self._service.nodes[one] for one in ring if self._is_located(self._service.nodes[one])]
+            clusters = [spot.cluster for node in located for spot in self._spots_of(node, ())]
+            if clusters:
+                return min(self._site.clusters[cluster].binding for cluster in clusters)
+        default = default_cluster(self._site)
+        return default.binding if default is not None else ""
+
+    def _neighbours(self, name: str) -> Iterable[str]:
+        yield from (one.node for one in self._service.nodes[name].requirements if one.node in self._service.nodes)
+        for other, node in self._service.nodes.items():
+            if any(one.node == name for one in node.requirements):
+                yield other
+
+
+def _is_host(node: Node) -> bool:
+    return node.is_a(FUNCTION) or any(map(node.is_a, _HOSTS))
+
+
+def _leads(node: Node, requirement: Requirement) -> bool:
+    if requirement.relationship in _HOSTED or requirement.relationship in _BOUND or requirement.name in _FOLLOWED:
+        return bool(requirement.node)
+    return node.is_a(_FLOATING_IP) and requirement.name == "link"
+
+
+def _attachments(service: Service) -> Mapping[str, str]:
+    """Give the node each volume is attached to; one that several share belongs to the site."""
+    users: dict[str, list[str]] = {}
+    for name, node in service.nodes.items():
+        for requirement in node.requirements:
+            target = service.nodes.get(requirement.node)
+            if target is not None and target.is_a(_VOLUME):
+                users.setdefault(target.name, []).append(name)
+    return {volume: names[0] for volume, names in users.items() if len(names) == 1}
+
+
+def _instances(node: Node) -> int:
+    """Give how many instances a node begins with on each of its clusters."""
+    scalable = node.capabilities.get("scalable", {})
+    for key in ("default_instances", "min_instances"):
+        value = scalable.get(key)
+        if isinstance(value, int):
+            return value
+    return 1
+
+
+# --- clusters ---
+
+
+def default_cluster(site: Site) -> Cluster | None:
+    """Give the first data centre by name, else the first cluster; None if there is no cluster."""
+    ordered = [site.clusters[name] for name in sorted(site.clusters)]
+    centres = [cluster for cluster in ordered if cluster.tier is Tier.DATA_CENTRE]
+    return next(iter(centres or ordered), None)
+
+
+def clusters_for(site: Site, service: Service, node: Node) -> tuple[Sequence[str], bool]:
+    """Give the clusters a server or container goes to, and whether its instances are dealt out among them.
+
+    None at all if the policy or the metadata fit no cluster of the site.
+    """
+    policy = _placement_policy(service, node.name)
+    if policy is not None:
+        fitting = [name for name in sorted(site.clusters) if _fits(site.clusters[name], policy.properties)]
+        if policy.properties.get("anti_affinity") is True and fitting:
+            targets = sorted(_targets(service, policy))
+            fitting = [fitting[targets.index(node.name) % len(fitting)]]
+        return fitting, policy.properties.get("spread") is True
+    if "cluster" in node.metadata:
+        names = [name.strip() for name in node.metadata["cluster"].split(",")]
+        return [name for name in names if name in site.clusters], False
+    default = default_cluster(site)
+    return ([default.name], False) if default is not None else ([], False)
+
+
+def _placement_policy(service: Service, node: str) -> Policy | None:
+    """Find the first policy, by name, that places a node itself or in a group."""
+    for name in sorted(service.policies):
+        policy = service.policies[name]
+        if policy.is_a(_PLACEMENT) and node in _targets(service, policy):
+            return policy
+    return None
+
+
+def _targets(service: Service, policy: Policy) -> frozenset[str]:
+    found: set[str] = set()
+    for target in policy.targets:
+        found.update(service.groups[target].members if target in service.groups else (target,))
+    return frozenset(found)
+
+
+def _fits(cluster: Cluster, wanted: Properties) -> bool:
+    names, labels = wanted.get("clusters"), wanted.get("labels")
+    own_labels = cluster.properties.get("labels")
+    if isinstance(names, list) and cluster.name not in names:
+        return False
+    if "tier" in wanted and wanted["tier"] != cluster.tier:
+        return False
+    if "location" in wanted and wanted["location"] != cluster.location:
+        return False
+    if isinstance(labels, Mapping):
+        return isinstance(own_labels, Mapping) and labels.items() <= own_labels.items()
+    return True
+
+
+# --- capacity ---
+
+
+def capacity_findings(site: Site, deployments: Iterable[Deployment]) -> tuple[str, ...]:
+    """Say which clusters would be asked for more than they have, and which nodes have no place on the site.
+
+    An endpoint takes its capacity from the state `booted` on.
+    """
+    all_of_site = list(deployments)
+    findings = [finding for deployment in all_of_site for finding in _unplaced(site, deployment)]
+    used = _use(all_of_site)
+    for name in sorted(site.clusters):
+        findings.extend(_overload(site.clusters[name], used.get(name, {})))
+    return tuple(findings)
+
+
+def _unplaced(site: Site, deployment: Deployment) -> Iterable[str]:
+    service = deployment.service
+    for name, node in service.nodes.items():
+        by_policy = _placement_policy(service, name) is not None or "cluster" in node.metadata
+        if by_policy and _is_host(node) and not node.is_a(FUNCTION) and not clusters_for(site, service, node)[0]:
+            yield f"no cluster of {site.name} fits the placement of {service.name}/{name}; clusters: {_names(site)}"
+
+
+def _names(site: Site) -> str:
+    return ", ".join(sorted(site.clusters)) or "none"
+
+
+def _use(deployments: Iterable[Deployment]) -> Mapping[str, Mapping[str, Capacity]]:
+    """Add up what each service takes on each cluster."""
+    found: dict[str, dict[str, Capacity]] = {}
+    for deployment in deployments:
+        for endpoint in deployment.endpoints:
+            node = deployment.service.nodes[endpoint.node]
+            if endpoint.cluster and endpoint.state.reaches(LifecycleState.BOOTED) and not _is_hosted(node):
+                of_cluster = found.setdefault(endpoint.cluster, {})
+                taken = units.capacity(node.capabilities.get("host", {}))
+                of_cluster[endpoint.service] = of_cluster.get(endpoint.service, Capacity()) + taken
+    return found
+
+
+def _is_hosted(node: Node) -> bool:
+    return any(one.node and (one.relationship in _HOSTED or one.name == "host") for one in node.requirements)
+
+
+def _overload(cluster: Cluster, services: Mapping[str, Capacity]) -> Iterable[str]:
+    for word, offered, taken in (
+        ("vCPU", cluster.capacity.vcpus, {name: one.vcpus for name, one in services.items()}),
+        ("MB memory", cluster.capacity.memory_mb, {name: one.memory_mb for name, one in services.items()}),
+        ("GB disk", cluster.capacity.disk_gb, {name: one.disk_gb for name, one in services.items()}),
+    ):
+        needed = sum(taken.values())
+        if needed > offered:
+            each = ", ".join(f"{name} {taken[name]:g}" for name in sorted(taken) if taken[name])
+            yield f"{cluster.name} has {offered:g} {word}, services on it need {needed:g} ({each})"

@@ -1,0 +1,237 @@
+"""Reads every document of a commit into a catalogue: sites, services, alerts, and all faults at once.
+
+What has not changed since it was read last comes from the cache; then no YAML is looked at, and the
+modules that could are not even imported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Protocol, cast
+
+from specs import entries
+from specs.codec import (
+    Json,
+    decode_alerts,
+    decode_diagnostic,
+    decode_position,
+    decode_selector,
+    decode_service,
+    decode_site,
+)
+from specs.entries import Surroundings
+from specs.errors import Diagnostic, Severity, SpecError
+from specs.model import Alerts, Position, Service, Site, SiteSelector
+from specs.pairing import mismatches
+from specs.tree import Cache, Tree
+from specs.wording import suggest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """What a commit says; of use only without errors, see `raise_if_invalid`."""
+
+    commit: str
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    alerts: tuple[Alerts, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    """Every fault and hint of every document, in order of file and line."""
+    services: Mapping[str, Mapping[str, Service]] = field(default_factory=dict)
+    """Site → the services that run there, by name, compiled with that site's inputs."""
+
+    def services_on(self, site: str) -> tuple[Service, ...]:
+        """Give the services of a site, compiled with its inputs, in the order of their names."""
+        return tuple(self.services.get(site, {}).values())
+
+    def raise_if_invalid(self) -> None:
+        """Raise `SpecError` with every error, if there is one."""
+        errors = [one for one in self.diagnostics if one.severity is Severity.ERROR]
+        if errors:
+            raise SpecError(errors)
+
+
+class _Compiler(Protocol):
+    """`specs.compiler.Compiler`, as far as it is used here."""
+
+    def begin(self, path: str) -> Json: ...
+
+    def finish(self, path: str, entry: Json, surroundings: Surroundings) -> Json: ...
+
+    def judge(self, entries: Mapping[str, Json]) -> frozenset[str]: ...
+
+
+def read_catalogue(tree: Tree, cache: Cache | None = None, include: Iterable[str] | None = None) -> Catalogue:
+    """Read every document of a commit; faults are found all at once and stand in the catalogue.
+
+    `include` narrows which files are read as documents (what they import is read anyway): patterns as of
+    `fnmatch`, in which `*` also crosses folders. `RepositoryError` if the tree cannot be read.
+    """
+    reading = _Reading(tree, cache, entries.candidates(tree, include))
+    reading.run()
+    return _assemble(tree, reading.entries, reading.surroundings)
+
+
+class _Reading:
+    """Brings every entry up to date: from the cache where it is still true, else compiled anew."""
+
+    def __init__(self, tree: Tree, cache: Cache | None, paths: Sequence[str]) -> None:
+        self._tree = tree
+        self._cache = cache
+        self._keys = {path: entries.key(path, tree.files[path]) for path in paths}
+        self._compiler: _Compiler | None = None
+        self._fresh: set[str] = set()
+        self.entries: dict[str, Json] = {}
+        self.surroundings = Surroundings({}, {}, {}, {})
+
+    def run(self) -> None:
+        kept = self._cache.get_many(list(self._keys.values())) if self._cache is not None else {}
+        for path, key in self._keys.items():
+            entry = json.loads(kept[key]) if key in kept else None
+            if entry is None or not entries.is_current(entry, self._tree):
+                entry = self._compile().begin(path)
+                self._fresh.add(path)
+            self.entries[path] = entry
+        self.surroundings = _surroundings(self.entries)
+        for path, entry in self.entries.items():
+            if entry["kind"] == "service" and entry["surroundings"] != self.surroundings.digest(entry):
+                self.entries[path] = self._compile().finish(path, entry, self.surroundings)
+                self._fresh.add(path)
+        if self._fresh:
+            self._keep()
+
+    def _compile(self) -> _Compiler:
+        """Load the compiler: by name and late, because it brings the YAML reader and the second judge with it."""
+        if self._compiler is None:
+            self._compiler = cast("_Compiler", import_module("specs.compiler").Compiler(self._tree))
+        return self._compiler
+
+    def _keep(self) -> None:
+        fresh = {path: self.entries[path] for path in sorted(self._fresh)}
+        unanswered = self._compile().judge(fresh)
+        if self._cache is not None:
+            kept = {self._keys[path]: _json(entry) for path, entry in fresh.items() if path not in unanswered}
+            self._cache.put(kept)
+
+
+def _json(entry: Json) -> bytes:
+    return json.dumps(entry, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _surroundings(found: Mapping[str, Json]) -> Surroundings:
+    sites: dict[str, Site] = {}
+    inputs: dict[str, Json] = {}
+    input_files: dict[str, str] = {}
+    substitutes: dict[str, list[str]] = {}
+    for path, entry in found.items():
+        match entry["kind"]:
+            case "site":
+                site = decode_site(entry["site"])
+                sites.setdefault(site.name, site)
+            case "inputs":
+                name = entries.site_of_inputs(path)
+                input_files[name] = path
+                inputs[name] = entry.get("inputs", {})
+            case "service" if entry["substitutes"]:
+                substitutes.setdefault(entry["substitutes"], []).append(path)
+    return Surroundings(dict(sorted(sites.items())), inputs, input_files, substitutes)
+
+
+# --- the whole ---
+
+
+def _assemble(tree: Tree, found: Mapping[str, Json], surroundings: Surroundings) -> Catalogue:
+    services = _services(found, surroundings.sites)
+    alerts = tuple(decode_alerts(entry["alerts"]) for entry in found.values() if entry["kind"] == "alerts")
+    diagnostics = set(_own_diagnostics(found))
+    diagnostics.update(_double_sites(found), _double_services(found), _site_faults(found, surroundings.sites))
+    diagnostics.update(_input_faults(found, surroundings))
+    if not any(one.severity is Severity.ERROR for one in diagnostics):
+        known = {service.name: service for on_site in services.values() for service in on_site.values()}
+        for one in alerts:
+            diagnostics.update(mismatches(one, known.values()))
+    return Catalogue(
+        commit=tree.commit,
+        sites=surroundings.sites,
+        alerts=alerts,
+        diagnostics=tuple(sorted(diagnostics)),
+        services=services,
+    )
+
+
+def _own_diagnostics(found: Mapping[str, Json]) -> Iterable[Diagnostic]:
+    """Give what was said about each document; a library speaks through those that import it, if there are any."""
+    imported = {path for entry in found.values() if entry["kind"] != "library" for path in entry["depends"]}
+    for path, entry in found.items():
+        if entry["kind"] != "library" or path not in imported:
+            yield from map(decode_diagnostic, entry["diagnostics"])
+
+
+def _services(found: Mapping[str, Json], sites: Mapping[str, Site]) -> Mapping[str, Mapping[str, Service]]:
+    """Decode the services; those without late values are the same object on all sites with equal inputs."""
+    of_sites: dict[str, dict[str, Service]] = {name: {} for name in sites}
+    running = [entry for entry in found.values() if entry["kind"] == "service" and entry["by_site"]]
+    for entry in sorted(running, key=lambda one: str(one["name"])):
+        shared: dict[int, Service] = {}
+        for site, variant in entry["by_site"].items():
+            data = entry["variants"][variant]
+            service = decode_service(data, site) if data["late"] or variant not in shared else shared[variant]
+            shared[variant] = service
+            of_sites[site].setdefault(service.name, service)
+    return of_sites
+
+
+def _error(position: Position, code: str, message: str) -> Diagnostic:
+    return Diagnostic(position.file, position.line, position.column, Severity.ERROR, code, message)
+
+
+def _double_sites(found: Mapping[str, Json]) -> Iterable[Diagnostic]:
+    first: dict[str, str] = {}
+    for path, entry in found.items():
+        if entry["kind"] == "site":
+            name = entry["site"]["name"]
+            if first.setdefault(name, path) != path:
+                message = f"{first[name]} is the site {name!r} already; give this one another metadata.site"
+                yield _error(Position(path, 1, 1), "duplicate-site", message)
+
+
+def _double_services(found: Mapping[str, Json]) -> Iterable[Diagnostic]:
+    first: dict[str, str] = {}
+    for path, entry in found.items():
+        if entry["kind"] == "service" and entry["alone"] and entry["name"]:
+            name = entry["name"]
+            if first.setdefault(name, path) != path:
+                message = f"{first[name]} is the service {name!r} already; give this one another metadata.service"
+                yield _error(Position(path, 1, 1), "duplicate-service", message)
+
+
+def _site_faults(found: Mapping[str, Json], sites: Mapping[str, Site]) -> Iterable[Diagnostic]:
+    """Say which services name a site that is none, or none where there are several."""
+    for entry in found.values():
+        if entry["kind"] != "service" or not entry["alone"]:
+            continue
+        selector, place = decode_selector(entry["sites"]), decode_position(entry["position"])
+        for name in selector.names:
+            if name not in sites:
+                yield _error(place, "unknown-site", f"there is no site {name!r}{suggest(name, sites)}")
+        if selector == SiteSelector() and len(sites) != 1:
+            which = f"say so in metadata.sites{suggest('', sites)}" if sites else "add a site spec"
+            yield _error(place, "no-site", f"it is not clear where {entry['name']!r} runs; {which}")
+        elif selector.labels and not any(selector.selects(site) for site in sites.values()):
+            message = f"no site has the labels {', '.join(f'{k}: {v}' for k, v in selector.labels.items())}"
+            yield Diagnostic(place.file, place.line, place.column, Severity.WARNING, "no-site", message)
+
+
+def _input_faults(found: Mapping[str, Json], surroundings: Surroundings) -> Iterable[Diagnostic]:
+    names = {entry["name"] for entry in found.values() if entry["kind"] == "service"}
+    for site, path in surroundings.input_files.items():
+        if site not in surroundings.sites:
+            message = f"there is no site {site!r}{suggest(site, surroundings.sites)}"
+            yield Diagnostic(path, 1, 1, Severity.WARNING, "unknown-site", message)
+        for name, place in found[path].get("places", {}).items():
+            if name != "all" and name not in names:
+                where = decode_position(place)
+                message = f"there is no service {name!r}{suggest(name, names)}"
+                yield Diagnostic(where.file, where.line, where.column, Severity.WARNING, "unknown-service", message)
