@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from providers.base import Health, Present
@@ -95,6 +95,15 @@ class SiteStatus:
         """Whether nothing needs to be said about it."""
         return self.sync is Sync.SYNCED and self.health is Health.HEALTHY
 
+    def with_services(self, services: tuple[ServiceStatus, ...]) -> SiteStatus:
+        """Give the status of the site with these services: as bad as the worst of them."""
+        return replace(
+            self,
+            sync=max((service.sync for service in services), key=_SYNC_FROM_BEST.index, default=Sync.SYNCED),
+            health=worst(service.health for service in services),
+            services=services,
+        )
+
 
 def site_status(
     desired: Desired,
@@ -125,14 +134,14 @@ def site_status(
         )
         for name, tally in sorted(tallies.items())
     )
-    return SiteStatus(
+    whole = SiteStatus(
         name=desired.site,
         commit=desired.commit,
-        sync=max((service.sync for service in found), key=_SYNC_FROM_BEST.index, default=Sync.SYNCED),
-        health=worst(service.health for service in found),
-        services=found,
+        sync=Sync.SYNCED,
+        health=Health.HEALTHY,
         records=records.of(desired.site),
     )
+    return whole.with_services(found)
 
 
 def blind_status(site: str, commit: str, problem: str, records: Records) -> SiteStatus:

@@ -7,6 +7,8 @@ except that the work tree of a local repository follows the branch it shows when
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -161,6 +163,12 @@ class Repository:
 
     # --- writing --------------------------------------------------------------------------------------
 
+    def author(self) -> Author:
+        """Give who commits made here are by: as git's environment and configuration say, or this user and machine."""
+        name = os.environ.get("GIT_AUTHOR_NAME") or self._setting("user.name")
+        email = os.environ.get("GIT_AUTHOR_EMAIL") or self._setting("user.email")
+        return Author(name or _user(), email or f"{_user()}@{os.uname().nodename}")
+
     def write(self, changes: Mapping[str, bytes | None], message: str, author: Author, *, onto: str) -> str:
         """Commit changed files (bytes) and removed ones (`None`) to the followed branch; return the commit's id.
 
@@ -198,6 +206,11 @@ class Repository:
         return self._advance(make, _revert_message(undone), author)
 
     # --- how ------------------------------------------------------------------------------------------
+
+    def _setting(self, name: str) -> str:
+        with explained(f"cannot read the configuration of {self._shown}"):
+            *_, value = ["", *self._git.config.get_multivar(name)]  # of several the last one counts, as in git
+            return value or ""
 
     def _tracked(self) -> str:
         if self._branch:
@@ -309,6 +322,13 @@ class Repository:
         if tree == head.tree_id:
             raise RepositoryError(f"nothing of commit {short} is left to undo")
         return tree
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except KeyError:  # a container may run as a number without a name
+        return f"user-{os.getuid()}"
 
 
 def _open_folder(folder: Path) -> pygit2.Repository:

@@ -7,6 +7,8 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from importlib import import_module
+from typing import cast
 
 from reconciler.cli.exits import Exit
 from reconciler.cli.parser import Options
@@ -24,12 +26,13 @@ _WORKING = frozenset({"apply", "run", "adopt", "demo"})
 _SEVERITIES = {Severity.ERROR: Style.BAD, Severity.WARNING: Style.WARN, Severity.HINT: Style.QUIET}
 
 
-def guarded(options: Options, run: Run) -> Exit:
-    """Run a command; nothing it raises gets past."""
+def guarded(options: Options, module: str) -> Exit:
+    """Import the module of a command and run it; nothing it raises gets past."""
     screen = standard_screen()
     usual = logging.INFO if options.command == "run" else logging.WARNING
     log_to(screen, logging.DEBUG if options.verbose else usual)
     try:
+        run = cast("Run", import_module(module).run)
         return run(options, screen)
     except KeyboardInterrupt:
         left = "what was done so far is recorded, and the next run goes on from there"

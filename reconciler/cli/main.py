@@ -14,8 +14,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; give its exit code."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
     # By name and after parsing, because `--help` and `--version` must not wait for what commands need.
-    guarded = cast("Callable[[Options, object], int]", import_module("reconciler.cli.guard").guarded)
-    return int(guarded(options, import_module(f"reconciler.cli.commands.{MODULES[options.command]}").run))
+    guarded = cast("Callable[[Options, str], int]", import_module("reconciler.cli.guard").guarded)
+    return int(guarded(options, f"reconciler.cli.commands.{MODULES[options.command]}"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,52 @@
+"""`reconciler plan`: show what apply would do, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler.cli.exits import Exit, worst
+from reconciler.cli.guard import exit_of, say
+from reconciler.cli.opening import choice_of, chosen_sites, place_of
+from reconciler.cli.parser import Options
+from reconciler.cli.show_plan import show_plans
+from reconciler.cli.terminal import Screen
+from reconciler.plan_file import PlanFile, write_plan_file
+from reconciler.planning import Planned, document_of, plan_site
+from reconciler.project import opened
+from specs.errors import ReconcilerError
+
+
+def run(options: Options, screen: Screen) -> Exit:
+    """Plan every site that was asked for; a site that cannot be planned does not stop the others."""
+    choice = choice_of(options)
+    planned: list[Planned] = []
+    failed: dict[str, ReconcilerError] = {}
+    with opened(place_of(options)) as project:
+        ground = project.ground(project.read())
+        for site in chosen_sites(ground, choice):
+            try:
+                planned.append(plan_site(ground, site, choice))
+            except ReconcilerError as error:
+                failed[site] = error
+        document = document_of(ground, planned, failed)
+        if options.json:
+            screen.document(document)
+        else:
+            show_plans(planned, screen)
+        for fault in failed.values():
+            say(fault, screen)
+        if failed:
+            return worst(map(exit_of, failed.values()))
+        if options.out:
+            sites = tuple(item.site for item in planned)
+            write_plan_file(Path(options.out), PlanFile(document=document, choice=choice, sites=sites))
+            screen.note(f"written to {options.out}; do it with: reconciler apply {options.out}")
+    return _exit(options, planned)
+
+
+def _exit(options: Options, planned: list[Planned]) -> Exit:
+    if not options.detailed_exitcode:
+        return Exit.DONE
+    if options.refresh_only:
+        return Exit.DIFFERENT if any(item.view.drift for item in planned) else Exit.DONE
+    return Exit.DIFFERENT if any(item.plan.changes_world for item in planned) else Exit.DONE
