@@ -9,12 +9,14 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from providers.base import PermanentError, QuotaExceeded
 from providers.sandpit.objects import Thing, get
+from specs.model import parse_address
 from specs.values import Properties, Value
 
 _PUBLIC = -1
 """Stands for the site's pool of public addresses where a network's number is asked for."""
 _PUBLIC_RANGE = ip_network("198.18.0.0/15")  # RFC 2544: for tests, never routed
 _GREATEST_HOST = 2**62
+_REACHED = ("private_address", "public_address", "ip_address")
 
 _DEFAULTS: Mapping[str, Properties] = {
     "image": {"format": "raw"},
@@ -41,10 +43,13 @@ def with_defaults(kind: str, number: int, properties: Properties) -> Properties:
 
 def with_attributes(connection: sqlite3.Connection, thing: Thing) -> Thing:
     """Give the object with its attributes; an address it already has stays."""
-    found: dict[str, Value] = {"id": thing.id}
+    found: dict[str, Value] = {"id": thing.id, "tosca_id": thing.id}
+    if thing.mark is not None:
+        found["tosca_name"] = parse_address(thing.mark.address).node
     match thing.kind:
         case "network":
             _keep_gateway(connection, thing)
+            found["segmentation_id"] = thing.properties.get("segmentation_id", str(thing.number))
         case "port":
             found |= _port(connection, thing)
         case "volume":
@@ -56,7 +61,7 @@ def with_attributes(connection: sqlite3.Connection, thing: Thing) -> Thing:
         case "software":
             host = get(connection, str(thing.properties.get("host", "")))
             theirs = host.attributes if host else {}
-            found |= {name: theirs[name] for name in ("private_address", "public_address") if name in theirs}
+            found |= {name: theirs[name] for name in _REACHED if name in theirs}
     return replace(thing, attributes=found)
 
 
@@ -64,7 +69,12 @@ def _port(connection: sqlite3.Connection, port: Thing) -> dict[str, Value]:
     number = port.number
     mac = f"02:00:{number >> 24 & 255:02x}:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
     private = _address_on(connection, port)
-    return {"mac_address": mac, **({"ip_address": private, "private_address": private} if private else {})}
+    return {"mac_address": mac, **(_known_as(private) if private else {})}
+
+
+def _known_as(address: str) -> dict[str, Value]:
+    """Give the address of a port under each name TOSCA has for it."""
+    return {"ip_address": address, "private_address": address, "address": address}
 
 
 def _workload(connection: sqlite3.Connection, workload: Thing) -> dict[str, Value]:
@@ -72,7 +82,7 @@ def _workload(connection: sqlite3.Connection, workload: Thing) -> dict[str, Valu
     network = get(connection, str(workload.properties.get("network", "")))
     found: dict[str, Value] = {"public_address": _public(connection, workload)}
     if private and network:
-        found |= {"private_address": private, "networks": {network.name: _on(network, private)}}
+        found |= {"private_address": private, "ip_address": private, "networks": {network.name: _on(network, private)}}
     return found
 
 
@@ -93,7 +103,7 @@ def _server(connection: sqlite3.Connection, server: Thing) -> dict[str, Value]:
                 "addresses": [port.attributes["ip_address"]],
             }
     found: dict[str, Value] = {"networks": networks, "ports": ports, "public_address": _public(connection, server)}
-    return found | ({"private_address": private[0]} if private else {})
+    return found | ({"private_address": private[0], "ip_address": private[0]} if private else {})
 
 
 def _on(network: Thing, address: Value) -> Value:

@@ -6,116 +6,19 @@ with no replica until it is booted. What connects it is in `fabric`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 
 from providers.base import PermanentError
-from specs.model import (
-    Address,
-    Deployment,
-    Endpoint,
-    LifecycleState,
-    Node,
-    Operation,
-    Requirement,
-    Resource,
-    Subject,
-    address,
-    subject,
-)
+from providers.sandpit.place import NETWORK_PROPERTIES, PORT_PROPERTIES, Layout, Place
+from specs.model import Address, Deployment, LifecycleState, Node, Resource, subject
 from specs.units import capacity, gigabytes
-from specs.values import Properties, Reference, Value, digest
+from specs.values import Properties, Reference, Value
 
-PROVIDER = "sandpit"
 NETWORK = "tosca.nodes.network.Network"
 PORT = "tosca.nodes.network.Port"
-VOLUMES = ("tosca.nodes.BlockStorage", "tosca.nodes.Storage.BlockStorage")
+COMPUTE = "tosca.nodes.Compute"
+BLOCK_STORAGE = "tosca.nodes.BlockStorage"
 LOAD_BALANCER = "tosca.nodes.LoadBalancer"
-_NETWORK_PROPERTIES = (
-    "ip_version", "cidr", "start_ip", "end_ip", "gateway_ip", "network_type", "physical_network", "segmentation_id",
-    "dhcp_enabled",
-)  # fmt: skip
-_PORT_PROPERTIES = ("ip_address", "ip_range_start", "ip_range_end")
-
-
-class Layout:
-    """A deployment, indexed once so that a large service costs no more per endpoint than a small one."""
-
-    def __init__(self, deployment: Deployment) -> None:
-        self.deployment = deployment
-        self.nodes = deployment.service.nodes
-        self.endpoints: dict[str, list[Endpoint]] = {}
-        """By node; a node that is not deployed has no key."""
-        for endpoint in deployment.endpoints:
-            self.endpoints.setdefault(endpoint.node, []).append(endpoint)
-        self.callers: dict[str, list[Node]] = {}
-        """Which nodes require a node."""
-        for node in self.nodes.values():
-            for target in sorted({requirement.node for requirement in node.requirements}):
-                self.callers.setdefault(target, []).append(node)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """One endpoint with its node, where its resources are made."""
-
-    layout: Layout
-    endpoint: Endpoint
-    node: Node
-    binding: str
-
-    @property
-    def booted(self) -> bool:
-        """Whether it should run."""
-        return self.endpoint.state.reaches(LifecycleState.BOOTED)
-
-    @property
-    def label(self) -> str:
-        """The name its objects carry: its subject without the site."""
-        return self.endpoint.subject.partition("/")[2]
-
-    @property
-    def base(self) -> dict[str, Value]:
-        """The properties of every object of the endpoint."""
-        cluster: dict[str, Value] = {"cluster": self.endpoint.cluster} if self.endpoint.cluster else {}
-        return {"name": self.label, **cluster}
-
-    def address(self, kind: str, name: str = "") -> Address:
-        """Give the address of a resource of the endpoint."""
-        return address(self.endpoint.subject, PROVIDER, kind, name)
-
-    def targets(self) -> Iterator[tuple[Requirement, Node]]:
-        """Walk the requirements that name a node which is deployed here."""
-        for requirement in self.node.requirements:
-            if requirement.node in self.layout.endpoints:
-                yield requirement, self.layout.nodes[requirement.node]
-
-    def peer(self, node: str) -> Subject:
-        """Name the endpoint of another node with the same place and number, or the node as a whole."""
-        mine = (self.endpoint.cluster, self.endpoint.index)
-        for other in self.layout.endpoints.get(node, ()):
-            if (other.cluster, other.index) == mine:
-                return other.subject
-        return subject(self.endpoint.site, self.endpoint.service, node)
-
-    def shared(self, kind: str, owner: Subject, properties: Properties) -> Resource:
-        """Make a resource that several endpoints on the cluster stand on."""
-        return Resource(
-            address=address(owner, PROVIDER, kind),
-            binding=self.binding,
-            properties={**self.base, "name": owner.partition("/")[2], **properties},
-        )
-
-    def standing(self, kind: str, properties: Properties, requires: set[str]) -> Resource:
-        """Make the resource which stands for the endpoint."""
-        return Resource(
-            address=self.address(kind),
-            binding=self.binding,
-            properties=properties,
-            requires=tuple(sorted(requires)),
-            stands=True,
-            protect=self.node.protect,
-        )
 
 
 def expand(deployment: Deployment, binding: str) -> tuple[Resource, ...]:
@@ -140,7 +43,7 @@ def _stack(place: Place) -> Iterator[Resource]:
                 return _network(place)
             case "tosca.nodes.network.Port":
                 return _port(place)
-            case "tosca.nodes.BlockStorage" | "tosca.nodes.Storage.BlockStorage":
+            case "tosca.nodes.BlockStorage" | "tosca.nodes.ObjectStorage":
                 return _volume(place)
             case "tosca.nodes.Container.Application" | "tosca.nodes.LoadBalancer":
                 return _workload(place)
@@ -149,7 +52,7 @@ def _stack(place: Place) -> Iterator[Resource]:
     raise PermanentError(
         f"{place.endpoint.subject}: the sandpit cannot make a {place.node.types[0]};"
         " derive it from a service function, or from Compute, Network, Port, SoftwareComponent, Container.Application,"
-        " BlockStorage or LoadBalancer of TOSCA"
+        " BlockStorage, ObjectStorage or LoadBalancer of TOSCA"
     )
 
 
@@ -170,9 +73,7 @@ def _server(place: Place) -> Iterator[Resource]:
         port = _port_on(place, network)
         yield port
         written = [Reference(port.address, "id")]
-    properties: dict[str, Value] = {**place.base, **_sizes(place.node), "ports": [*written]}
-    if (hypervisor := place.node.properties.get("hypervisor")) is not None:
-        properties["hypervisor"] = hypervisor
+    properties: dict[str, Value] = {**place.base, **_sizes(place.node), **_running(place.node), "ports": [*written]}
     if image is not None:
         properties["image"] = Reference(image.address, "id")
     if volumes := _attachments(place):
@@ -190,6 +91,13 @@ def _sizes(node: Node) -> dict[str, Value]:
     return {name: _plain(amount) for key, (name, amount) in amounts.items() if host.get(key) is not None}
 
 
+def _running(node: Node) -> dict[str, Value]:
+    """Say how what runs is started and reached."""
+    said = _some(node, ("hypervisor", "env"))
+    listens = node.properties.get("ports")
+    return said if listens is None else {**said, "open_ports": listens}
+
+
 def _plain(number: float) -> int | float:
     """Give 2 for 2.0, as people write it."""
     return int(number) if number.is_integer() else number
@@ -197,20 +105,27 @@ def _plain(number: float) -> int | float:
 
 def _image(place: Place) -> Resource | None:
     """Make the image all endpoints of the node on one cluster share, if the spec speaks of one."""
-    url = _image_source(place.node)
-    what = dict(place.node.capabilities.get("os", {})) if url is None else {"url": url}
+    what = _image_source(place.node) or dict(place.node.capabilities.get("os", {}))
     if not what:
         return None
     endpoint = place.endpoint
     return place.shared("image", subject(endpoint.site, endpoint.service, endpoint.node, endpoint.cluster), what)
 
 
-def _image_source(node: Node) -> Value:
-    for name in ("image_url", "image"):
-        if node.properties.get(name) is not None:
-            return node.properties[name]
-    images = [artifact.file for artifact in node.artifacts.values() if ".Image" in artifact.type]
-    return images[0] if images else None
+def _image_source(node: Node) -> dict[str, Value]:
+    """Say where the image is and how to know it: from the properties of a function, or an artifact."""
+    about = node.properties.get("image")
+    known: dict[str, Value] = dict(about) if isinstance(about, Mapping) else {}
+    if (url := node.properties.get("image_url")) is not None:
+        return {**known, "url": url}
+    for artifact in node.artifacts.values():
+        if ".Image" in artifact.type:
+            return {**_checked(artifact.properties), **known, "url": artifact.file}
+    return {"url": about} if isinstance(about, str) else {}
+
+
+def _checked(properties: Properties) -> dict[str, Value]:
+    return {name: properties[name] for name in ("checksum", "format") if name in properties}
 
 
 def _network_of(place: Place) -> tuple[Reference, Resource | None]:
@@ -237,9 +152,7 @@ def _bound_ports(place: Place) -> list[Node]:
     ports = [
         node
         for node in place.layout.callers.get(place.node.name, ())
-        if node.is_a(PORT)
-        and node.name in place.layout.endpoints
-        and any(need.name == "binding" and need.node == place.node.name for need in node.requirements)
+        if node.is_a(PORT) and node.name in place.layout.endpoints
     ]
     return sorted(ports, key=lambda node: (_order(node), node.name))
 
@@ -252,7 +165,7 @@ def _order(port: Node) -> float:
 def _attachments(place: Place) -> list[Value]:
     found: list[Value] = []
     for requirement, node in place.targets():
-        if any(node.is_a(name) for name in VOLUMES):
+        if node.is_a(BLOCK_STORAGE):
             where = {
                 key: requirement.properties[key] for key in ("location", "device") if key in requirement.properties
             }
@@ -269,7 +182,7 @@ def _needs(place: Place) -> set[str]:
 
 
 def _network(place: Place) -> Iterator[Resource]:
-    said = _some(place.node, _NETWORK_PROPERTIES)
+    said = _some(place.node, NETWORK_PROPERTIES)
     name = place.node.properties.get("network_name") or place.label
     yield place.standing("network", {**place.base, **said, "name": name}, _needs(place))
 
@@ -279,14 +192,15 @@ def _port(place: Place) -> Iterator[Resource]:
     network, own = _network_of(place)
     if own is not None:
         yield own
-    bound = {place.peer(need.node) for need, _ in place.targets() if need.name == "binding"}
-    properties = {**place.base, **_some(place.node, _PORT_PROPERTIES), "network": network}
+    bound = {place.peer(node.name) for _, node in place.targets() if node.is_a(COMPUTE)}
+    properties = {**place.base, **_some(place.node, PORT_PROPERTIES), "network": network}
     yield place.standing("port", properties, (_needs(place) - bound) | {network.target})
 
 
 def _volume(place: Place) -> Iterator[Resource]:
-    properties = {**place.base, **_some(place.node, ("snapshot_id",))}
-    if (size := place.node.properties.get("size")) is not None:
+    properties = {**place.base, **_some(place.node, ("name", "snapshot_id"))}
+    size = place.node.properties.get("size", place.node.properties.get("maxsize"))
+    if size is not None:
         properties["size_gb"] = _plain(gigabytes(size))
     yield place.standing("volume", properties, _needs(place))
 
@@ -304,7 +218,8 @@ def _workload(place: Place) -> Iterator[Resource]:
         yield own
     replicas: Value = int(place.booted)
     properties = {**place.base, **_sizes(place.node), "replicas": replicas, "network": network}
-    if (image := _image_source(place.node)) is not None:
+    properties |= {name: value for name, value in _running(place.node).items() if name != "hypervisor"}
+    if image := _image_source(place.node):
         properties["image"] = image
     if volumes := _attachments(place):
         properties["volumes"] = volumes
@@ -327,26 +242,10 @@ def _members(place: Place) -> list[Value]:
 def _software(place: Place) -> Iterator[Resource]:
     if not place.booted:
         return
-    node = place.node
-    configuration = {name: value for name, value in node.properties.items() if name != "component_version"}
-    properties: dict[str, Value] = dict(place.base)
-    if (version := node.properties.get("component_version")) is not None:
+    properties: dict[str, Value] = {**place.base, **_some(place.node, ("name",))}
+    if (version := place.node.properties.get("component_version")) is not None:
         properties["version"] = version
-    if configuration:
-        properties["configuration"] = configuration
-    if operations := {name: _script(node.operations[name]) for name in sorted(node.operations)}:
-        properties["operations"] = operations
     for requirement, host in place.targets():
         if requirement.name == "host":
             properties["host"] = Reference(place.peer(host.name), "id")
     yield place.standing("software", properties, _needs(place))
-
-
-def _script(operation: Operation) -> Value:
-    """Describe a script by its digest, so that a plan shows that it changed and not all of it."""
-    found: dict[str, Value] = {"implementation": operation.implementation}
-    if operation.content:
-        found["digest"] = digest(operation.content)
-    if operation.inputs:
-        found["inputs"] = operation.inputs
-    return found

@@ -1,7 +1,8 @@
 """Connects endpoints: a tree of links to the clients of each, and a registration of every name. Pure.
 
-The tree is the union of the cheapest ways from the endpoint's cluster to the clusters of its clients: the functions
-that require it, or every cluster of the site if the service has none.
+The tree is the union of the cheapest ways from the endpoint's cluster to its clients: the clusters of the functions
+that require it. What nobody requires serves the users, who come by the access points of the site; a site that names
+none is served to its clusters.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 
 from providers.base import PermanentError
-from providers.sandpit.expand import PROVIDER, Layout
-from specs.model import Address, Deployment, Endpoint, LifecycleState, Node, Resource, Site, address
+from providers.sandpit.place import PROVIDER, SERVICE_FUNCTION, Layout
+from specs.model import Address, Deployment, Endpoint, LifecycleState, Node, Resource, Service, Site, address
 from specs.values import Reference, Value
 
-SERVICE_FUNCTION = "eu.ict-flame.nodes.ServiceFunction"
+QOS = "eu.ict-flame.policies.Qos"
 
 _FQDN = re.compile(
-    r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*"
+    r"(?=.{1,253}$)(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*"
 )
 
 Ways = Mapping[str, tuple[str, ...]]
@@ -72,12 +73,25 @@ def _path(layout: Layout, endpoint: Endpoint, ways: Ways, binding: str) -> Resou
         "clients": list(clients),
         "links": sorted(links),
     }
+    if quality := _quality(layout.deployment.service, endpoint.node):
+        properties["quality"] = quality
     return Resource(
         address=address(endpoint.subject, PROVIDER, "path"),
         binding=binding,
         properties=properties,
         requires=(endpoint.subject,),
     )
+
+
+def _quality(service: Service, node: str) -> dict[str, Value]:
+    """Gather what QoS policies say of a node, itself or a group of it; the later by name wins."""
+    found: dict[str, Value] = {}
+    for name in sorted(service.policies):
+        policy = service.policies[name]
+        groups = (service.groups[target].members for target in policy.targets if target in service.groups)
+        if policy.is_a(QOS) and (node in policy.targets or any(node in members for members in groups)):
+            found |= policy.properties
+    return found
 
 
 def _clients(layout: Layout, endpoint: Endpoint) -> list[str]:
@@ -90,7 +104,8 @@ def _clients(layout: Layout, endpoint: Endpoint) -> list[str]:
             if caller.state.reaches(LifecycleState.CONNECTED)
         }
     else:
-        places = set(layout.deployment.site.clusters)
+        points = layout.deployment.site.properties.get("access_points")
+        places = set(points) if isinstance(points, Mapping) else set(layout.deployment.site.clusters)
     return sorted(places - {endpoint.cluster, ""})
 
 
@@ -109,7 +124,7 @@ def _names(endpoint: Endpoint, node: Node, path: Resource | None, binding: str) 
             "address": Reference(endpoint.subject, "private_address"),
         }
         yield Resource(
-            address=address(endpoint.subject, PROVIDER, "name", fqdn),
+            address=address(endpoint.subject, PROVIDER, "name", fqdn.replace("*", "_")),
             binding=binding,
             properties=properties,
             requires=tuple(sorted(requires)),

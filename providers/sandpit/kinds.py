@@ -10,14 +10,16 @@ from providers.base import Kind
 from specs.model import Role
 
 _OS = frozenset({"architecture", "type", "distribution", "version"})
+_EVERY = frozenset({"id", "state", "tosca_id", "tosca_name"})
+_REACHED = _EVERY | {"private_address", "public_address", "ip_address"}
 _SOON = timedelta(minutes=2)
 
 _ALL = (
     Kind(
         name="image",
         description="A disk image in the store of a cluster",
-        replaced_by=frozenset({"cluster", "url"}) | _OS,
-        attributes=frozenset({"id", "state"}),
+        replaced_by=frozenset({"cluster", "url", "checksum", "format"}) | _OS,
+        attributes=_EVERY,
         create_before_delete=True,
         deadline=_SOON,
     ),
@@ -28,23 +30,23 @@ _ALL = (
             {"cluster", "cidr", "ip_version", "start_ip", "end_ip", "gateway_ip", "network_type", "physical_network"}
             | {"segmentation_id"}
         ),
-        attributes=frozenset({"id", "state"}),
+        attributes=_EVERY | {"segmentation_id"},
         deadline=_SOON,
     ),
     Kind(
         name="port",
         description="A place on a network, with its addresses",
         replaced_by=frozenset({"cluster", "network", "ip_address"}),
-        attributes=frozenset({"id", "state", "ip_address", "mac_address", "private_address"}),
+        attributes=_EVERY | {"address", "ip_address", "mac_address", "private_address"},
         stands_on=("network",),
         dies_with=frozenset({"network"}),
         deadline=_SOON,
     ),
     Kind(
         name="volume",
-        description="A block device a server can attach",
+        description="A block device a server can attach, or a store of objects",
         replaced_by=frozenset({"cluster", "snapshot_id"}),
-        attributes=frozenset({"id", "state", "volume_id"}),
+        attributes=_EVERY | {"volume_id"},
         create_before_delete=True,
         deadline=_SOON,
     ),
@@ -52,14 +54,14 @@ _ALL = (
         name="server",
         description="A machine under LXD or KVM; takes capacity of its cluster",
         replaced_by=frozenset({"cluster", "hypervisor", "image"}),
-        attributes=frozenset({"id", "state", "private_address", "public_address", "networks", "ports"}),
+        attributes=_REACHED | {"networks", "ports"},
         stands_on=("image", "port", "volume"),
     ),
     Kind(
         name="workload",
         description="Containers of one image, as many as `replicas`; takes capacity of its cluster",
         replaced_by=frozenset({"cluster", "network"}),
-        attributes=frozenset({"id", "state", "private_address", "public_address", "networks"}),
+        attributes=_REACHED | {"networks"},
         stands_on=("network", "volume"),
         dies_with=frozenset({"network"}),
     ),
@@ -67,7 +69,7 @@ _ALL = (
         name="software",
         description="Something installed on a server or another software by the scripts of the spec",
         replaced_by=frozenset({"cluster", "host"}),
-        attributes=frozenset({"id", "state", "private_address", "public_address"}),
+        attributes=_REACHED,
         stands_on=("server", "workload"),
         dies_with=frozenset({"server", "software", "workload"}),
     ),
@@ -75,7 +77,7 @@ _ALL = (
         name="path",
         description="The tree of links that leads from an endpoint to its clients",
         replaced_by=frozenset({"cluster"}),
-        attributes=frozenset({"id", "state"}),
+        attributes=_EVERY,
         stands_on=("server", "workload"),
         deadline=_SOON,
     ),
@@ -83,7 +85,7 @@ _ALL = (
         name="name",
         description="A registration: this name is served at this address",
         replaced_by=frozenset({"cluster", "fqdn"}),
-        attributes=frozenset({"id", "state"}),
+        attributes=_EVERY,
         stands_on=("path", "server", "workload"),
         deadline=_SOON,
     ),

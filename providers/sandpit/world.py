@@ -166,7 +166,7 @@ class World:
                 raise PermanentError(
                     f"{provider_id} is ours already, as {thing.mark.address}; remove it from there first"
                 )
-            return put(connection, replace(thing, mark=mark))
+            return put(connection, with_attributes(connection, replace(thing, mark=mark)))
 
     # --- rules ---
 

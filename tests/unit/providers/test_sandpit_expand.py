@@ -6,8 +6,8 @@ import pytest
 
 from providers.base import PermanentError
 from providers.sandpit.expand import expand
-from specs.model import Deployment, LifecycleState, Node, Requirement, Resource, Service
-from specs.values import Reference
+from specs.model import Deployment, LifecycleState, Node, Operation, Requirement, Resource, Service
+from specs.values import Reference, digest
 from tests.support.chains import ROOT, SHOP, TOUR, Where, deployed, function, shop, tour
 
 State = LifecycleState
@@ -159,6 +159,63 @@ def test_a_network_keeps_what_the_spec_says_of_it() -> None:
         "name": "blue",
         "cluster": "dc-1",
         "cidr": "10.1.0.0/24",
+        "configuration": {"unknown": 1},
+    }
+
+
+def test_what_a_function_says_of_its_image_is_kept() -> None:
+    node = function("coder", image={"checksum": "sha256:1", "name": "coder 2"})
+
+    assert one(node)["tour/coder@dc-1:sandpit.image"].properties == {
+        "name": "coder 2",
+        "cluster": "dc-1",
+        "url": "https://repo.example.org/coder.tar.gz",
+        "checksum": "sha256:1",
+    }
+
+
+@pytest.mark.parametrize(("hypervisor", "kind"), [("lxd", "server"), ("docker", "workload")])
+def test_environment_and_open_ports_reach_what_runs(hypervisor: str, kind: str) -> None:
+    node = function("coder", hypervisor=hypervisor, env={"A": "1"}, ports=[80])
+    properties = one(node)[f"tour/coder@dc-1.0:sandpit.{kind}"].properties
+
+    assert (properties["env"], properties["open_ports"]) == ({"A": "1"}, [80])
+    assert "configuration" not in properties
+
+
+def test_what_no_kind_has_a_word_for_is_kept() -> None:
+    script = Operation(name="Standard.configure", implementation="set.sh", content="echo")
+    node = Node(
+        name="vm",
+        types=("acme.Server", "tosca.nodes.Compute", ROOT),
+        properties={"rack": 7},
+        operations={"Standard.configure": script},
+    )
+    properties = one(node)["tour/vm@dc-1.0:sandpit.server"].properties
+
+    assert properties["configuration"] == {"rack": 7}
+    assert properties["operations"] == {"Standard.configure": {"implementation": "set.sh", "digest": digest("echo")}}
+
+
+def test_connection_points_of_nfv_are_ports() -> None:
+    link = Node(name="vl", types=("tosca.nodes.nfv.VL", "tosca.nodes.network.Network", ROOT))
+    needs = (Requirement(name="virtualLink", node="vl"), Requirement(name="virtualBinding", node="vdu"))
+    point = Node(name="cp", types=("tosca.nodes.nfv.CP", "tosca.nodes.network.Port", ROOT), requirements=needs)
+    found = one(Node(name="vdu", types=("tosca.nodes.nfv.VDU", "tosca.nodes.Compute", ROOT)), State.BOOTED, link, point)
+
+    assert found["tour/vdu@dc-1.0:sandpit.server"].properties["ports"] == [Reference("bristol/tour/cp@dc-1.0", "id")]
+    assert found["tour/cp@dc-1.0:sandpit.port"].requires == ("bristol/tour/vl@dc-1.0",)
+
+
+def test_a_store_of_objects_is_a_volume() -> None:
+    node = Node(
+        name="bucket", types=("tosca.nodes.ObjectStorage", ROOT), properties={"name": "films", "maxsize": "2 TB"}
+    )
+
+    assert one(node)["tour/bucket@dc-1.0:sandpit.volume"].properties == {
+        "name": "films",
+        "cluster": "dc-1",
+        "size_gb": 2000,
     }
 
 

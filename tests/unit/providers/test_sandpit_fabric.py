@@ -8,7 +8,7 @@ import pytest
 
 from providers.base import PermanentError
 from providers.sandpit.fabric import connect, ways_from
-from specs.model import Deployment, LifecycleState, Link, Resource, Service, Site
+from specs.model import Deployment, Group, LifecycleState, Link, Policy, Resource, Service, Site
 from specs.values import Reference
 from tests.support.chains import SHOP, TOUR, bristol, deployed, function, shop, tour
 
@@ -49,12 +49,19 @@ def test_a_single_name_may_be_text() -> None:
     assert "t/storage@dc-1.0:sandpit.name/a.example.org" in found
 
 
-@pytest.mark.parametrize("fqdn", ["", "a b", "-x.org", "x..y", "*.example.org", "ä.org", "x" * 254, 7, "a.org\n"])
+@pytest.mark.parametrize("fqdn", ["", "a b", "-x.org", "x..y", "a.*.org", "ä.org", "x" * 254, 7, "a.org\n"])
 def test_what_is_no_host_name_is_an_error(fqdn: str | int) -> None:
     node = function("storage", fqdn=[fqdn])
 
     with pytest.raises(PermanentError, match="is no host name"):
         fabric(deployed(Service(name="t", nodes={"storage": node}), {"storage": [("dc-1", 0, State.CONNECTED)]}))
+
+
+def test_a_wildcard_may_stand_for_the_first_label() -> None:
+    node = function("storage", fqdn=["*.example.org"])
+    found = fabric(deployed(Service(name="t", nodes={"storage": node}), {"storage": [("dc-1", 0, State.CONNECTED)]}))
+
+    assert found["t/storage@dc-1.0:sandpit.name/_.example.org"].properties["fqdn"] == "*.example.org"
 
 
 def test_paths_lead_to_the_functions_that_require_it() -> None:
@@ -70,6 +77,33 @@ def test_a_function_nobody_requires_serves_every_cluster() -> None:
 
     assert path.properties["clients"] == ["dc-1", "edge-2", "edge-3"]
     assert path.properties["links"] == ["a", "b", "d", "e", "f", "g"]
+
+
+def test_users_come_by_the_access_points_of_the_site() -> None:
+    site = bristol()
+    mast = Link(name="x", source="mast", target="s3")
+    site = replace(site, links={**site.links, "x": mast}, properties={"access_points": {"mast": {}}})
+    path = fabric(deployed(tour(), TOUR, site))["tour/web@edge-1.0:sandpit.path"]
+
+    assert path.properties["clients"] == ["mast"]
+    assert path.properties["links"] == ["d", "e", "x"]
+
+
+def test_what_qos_policies_say_is_on_the_path() -> None:
+    qos = ("eu.ict-flame.policies.Qos",)
+    service = replace(
+        tour(),
+        policies={
+            "gold": Policy(name="gold", types=qos, targets=("media",), properties={"traffic_class": "gold"}),
+            "late": Policy(name="late", types=qos, targets=("web",), properties={"priority": 7}),
+            "other": Policy(name="other", types=qos, targets=("storage",), properties={"priority": 1}),
+        },
+        groups={"media": Group(name="media", types=("tosca.groups.Root",), members=("web", "coder"))},
+    )
+    found = fabric(deployed(service, TOUR))
+
+    assert found["tour/web@edge-1.0:sandpit.path"].properties["quality"] == {"traffic_class": "gold", "priority": 7}
+    assert found["tour/storage@dc-1.0:sandpit.path"].properties["quality"] == {"priority": 1}
 
 
 def test_clients_next_door_need_no_path() -> None:

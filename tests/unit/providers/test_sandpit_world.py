@@ -367,6 +367,19 @@ def test_a_server_knows_its_networks_and_ports(city: Pit) -> None:
     }
 
 
+def test_addresses_have_every_name_tosca_gives_them(city: Pit) -> None:
+    network = city.create(thing("network", cidr="10.1.2.0/24"))
+    port = city.create(thing("port", network=network.provider_id))
+    server = city.create(thing("server", "b", ports=[port.provider_id]))
+    software = city.create(thing("software", "c", host=server.provider_id))
+
+    assert {port.attributes[name] for name in ("ip_address", "address", "private_address")} == {"10.1.2.2"}
+    assert {item.attributes["ip_address"] for item in (server, software)} == {"10.1.2.2"}
+    assert software.attributes["public_address"] == server.attributes["public_address"]
+    assert (server.attributes["tosca_id"], server.attributes["tosca_name"]) == (server.provider_id, "b")
+    assert network.attributes["segmentation_id"] == "1"
+
+
 def test_an_update_keeps_addresses(city: Pit) -> None:
     network = city.create(thing("network"))
     first = city.create(thing("workload", network=network.provider_id, replicas=1))
