@@ -134,7 +134,8 @@ def _network_of(place: Place) -> tuple[Reference, Resource | None]:
         if node.is_a(NETWORK):
             return Reference(place.peer(node.name), "id"), None
     endpoint = place.endpoint
-    own = place.shared("network", subject(endpoint.site, endpoint.service, endpoint.service, endpoint.cluster), {})
+    owner = subject(endpoint.site, endpoint.service, endpoint.service, endpoint.cluster)
+    own = place.shared("network", owner, {}, "" if endpoint.cluster else "own")
     return Reference(own.address, "id"), own
 
 

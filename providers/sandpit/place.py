@@ -99,10 +99,10 @@ class Place:
                 return other.subject
         return subject(self.endpoint.site, self.endpoint.service, node)
 
-    def shared(self, kind: str, owner: Subject, properties: Properties) -> Resource:
+    def shared(self, kind: str, owner: Subject, properties: Properties, name: str = "") -> Resource:
         """Make a resource that several endpoints on the cluster stand on."""
         return Resource(
-            address=address(owner, PROVIDER, kind),
+            address=address(owner, PROVIDER, kind, name),
             binding=self.binding,
             properties={**self.base, "name": owner.partition("/")[2], **properties},
         )

@@ -28,6 +28,8 @@ from providers.base import (
     TransientError,
     unknown_reason,
 )
+from reconciler.difference import Later
+from reconciler.resolve import resolve
 from specs.model import Address, Deployment, Resource, Subject, parse_address, subject
 from specs.values import Reference, Secret, Value, encode, expressions, rewrite
 
@@ -504,18 +506,12 @@ def in_order(wanted: Mapping[Address, Resource]) -> list[Resource]:
 
 def settle(resource: Resource, made: Mapping[Address, Present]) -> Resource:
     """Put in what references and secrets mean, as an apply does."""
-
-    def look_up(item: object) -> Value:
-        match item:
-            case Secret(name, digest):
-                return Secret(name, digest, PASSWORD)
-            case Reference(target, attribute):
-                present = made[Address(target)]
-                assert attribute in present.attributes, f"{target} has no {attribute}"
-                return present.attributes[attribute]
-        raise AssertionError(item)
-
-    return replace(resource, properties={name: rewrite(value, look_up) for name, value in resource.properties.items()})
+    settled: dict[str, Value] = {}
+    for name, value in resource.properties.items():
+        found = resolve(value, made.get, lambda secret: replace(secret, text=PASSWORD))
+        assert not isinstance(found, Later), f"{name} of {resource.address} refers to what is not there: {value}"
+        settled[name] = found
+    return replace(resource, properties=settled)
 
 
 def mark_of(resource: Resource, repository: str = REPOSITORY) -> Mark:

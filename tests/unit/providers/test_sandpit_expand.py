@@ -78,6 +78,15 @@ def test_endpoints_on_one_cluster_share_image_and_network() -> None:
     assert sum(":sandpit.server" in address for address in found) == 3
 
 
+def test_the_network_of_a_service_is_not_a_network_node_of_the_same_name() -> None:
+    lan = Node(name="tour", types=("tosca.nodes.network.Network", ROOT))
+    balancer = Node(name="lb", types=("tosca.nodes.LoadBalancer", ROOT))
+    everywhere: Where = {name: [("", -1, State.CONNECTED)] for name in ("lb", "tour")}
+    found = stack(deployed(Service(name="tour", nodes={"lb": balancer, "tour": lan}), everywhere))
+
+    assert list(found) == ["tour/lb:sandpit.workload", "tour/tour:sandpit.network", "tour/tour:sandpit.network/own"]
+
+
 def test_only_what_the_spec_says_is_a_property() -> None:
     bare = Node(name="bare", types=("tosca.nodes.Compute", ROOT))
     server = one(bare)["tour/bare@dc-1.0:sandpit.server"]
