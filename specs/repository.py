@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,8 +29,11 @@ from specs.git.mirror import Mirror
 from specs.git.signature import verified
 from specs.git.tree import CommitTree, Folders
 
-_ATTEMPTS = 5
-"""How often a commit is made anew because somebody else was quicker."""
+_ATTEMPTS_THERE = 5
+_ATTEMPTS_HERE = 50
+"""How often a commit is made anew because somebody else was quicker: a push costs more than a local one."""
+_LOCK_SECONDS = 0.2
+"""How long to wait for another git that is moving the branch."""
 _LATEST = 253_402_300_799
 """The last second of the year 9999."""
 
@@ -251,7 +255,8 @@ class Repository:
         if not branch:
             raise RepositoryError(f"{self._shown} has no branch checked out; name the one to write to")
         signature = _signature(author)
-        for _ in range(_ATTEMPTS):
+        attempts = _ATTEMPTS_HERE if self._mirror is None else _ATTEMPTS_THERE
+        for _ in range(attempts):
             head = self._commit(found) if (found := self._head()) else None
             with explained(f"cannot write to {self._shown}"):
                 tree = make(head)
@@ -261,7 +266,7 @@ class Repository:
                 new = self._git.create_commit(None, signature, signature, _tidy(message), tree, list(parents))
             if self._move(branch, head, self._git[new].peel(pygit2.Commit)):
                 return str(new)
-        raise RepositoryError(f"{self.branch} of {self._shown} moved {_ATTEMPTS} times while it was written; try again")
+        raise RepositoryError(f"{self.branch} of {self._shown} moved {attempts} times while it was written; try again")
 
     def _move(self, branch: str, head: pygit2.Commit | None, new: pygit2.Commit) -> bool:
         """Move the branch from one commit to the next; false if somebody else moved it first."""
@@ -280,20 +285,24 @@ class Repository:
         return moved
 
     def _set(self, branch: str, head: pygit2.Commit | None, new: pygit2.Commit) -> bool:
+        """Let the branch point to `new` if it still points to `head`; wait a moment while another git locks it."""
+        before = str(head.id) if head is not None else ""
+        deadline = time.monotonic() + _LOCK_SECONDS
         with explained(f"cannot move {branch} of {self._shown}"):
-            try:
-                if head is None:
-                    self._git.references.create(branch, new.id)
+            while self._head() == before:
+                try:
+                    if head is None:
+                        self._git.references.create(branch, new.id)
+                    else:
+                        reference = self._git.lookup_reference(branch).resolve()
+                        reference.set_target(new.id, f"commit: {printable(new.message)}")
+                except FAULTS as error:
+                    if self._head() == before and ("lock" not in str(error) or time.monotonic() > deadline):
+                        raise
+                    time.sleep(0.005)
                 else:
-                    reference = self._git.lookup_reference(branch).resolve()
-                    if reference.target != head.id:
-                        return False
-                    reference.set_target(new.id, f"commit: {printable(new.message)}")
-            except pygit2.GitError:
-                if self._head() == (str(head.id) if head is not None else ""):
-                    raise
-                return False
-        return True
+                    return True
+        return False
 
     def _push(self, mirror: Mirror, branch: str, head: pygit2.Commit | None, new: pygit2.Commit) -> bool:
         try:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import pygit2
@@ -87,7 +87,9 @@ class WorkTree:
         count = 0
         while folders:
             above, depth = folders.pop()
-            for entry in os.scandir(self._folder / above):
+            with os.scandir(self._folder / above) as scan:
+                entries = list(scan)
+            for entry in entries:
                 count += 1
                 if count > MAX_FILES or depth > MAX_DEPTH:
                     raise too_many(str(self._folder))
@@ -134,16 +136,24 @@ class _Rules:
     def leave_out(self, path: str, *, folder: bool) -> bool:
         """Tell whether a file is ignored, or a folder ignored or hidden; what git tracks all the same is not."""
         whole = self._prefix + path
-        hidden = folder and path.rpartition("/")[2].startswith(".")
-        ignored = self._git is not None and self._git.path_is_ignored(f"{whole}/" if folder else whole)
-        return (hidden or ignored) and whole not in self._tracked
+        if whole in self._tracked:
+            return False
+        if folder and path.rpartition("/")[2].startswith("."):
+            return True
+        return self._git is not None and self._git.path_is_ignored(f"{whole}/" if folder else whole)
 
     @cached_property
     def _tracked(self) -> frozenset[str]:
         """Every file of the index and every folder above one."""
-        paths = [entry.path for entry in self._git.index] if self._git is not None else []
-        folders = {parent.as_posix() for path in paths for parent in PurePosixPath(path).parents}
-        return frozenset(paths) | folders
+        if self._git is None:
+            return frozenset()
+        found: set[str] = set()
+        for entry in self._git.index:
+            path = entry.path
+            while path and path not in found:
+                found.add(path)
+                path = path.rpartition("/")[0]
+        return frozenset(found)
 
 
 def _blob_id(content: bytes) -> str:

@@ -29,7 +29,7 @@ _ADVICE = (
     ("failed to connect", "check that the server runs and the network lets you through"),
     ("timed out", "the server went silent; check the network, then try again"),
     ("temporarily unavailable", "the server went silent; check the network, then try again"),
-    ("failed to lock file", "another git command works there, or was killed: then remove the file"),
+    (".lock'", "another git command works there, or was killed: then remove the file"),
     ("no space left", "make room on the disk"),
     ("permission denied", "check who may read and write there"),
 )

@@ -155,3 +155,15 @@ def test_a_named_branch_is_followed_instead_of_the_default_one(servers: GitServe
     assert repository.resolve() == side
     with pytest.raises(RepositoryError, match="has no branch nope; it has: main, side"):
         Repository.open(f"file://{servers.root / name}", tmp_path / "state", "nope").resolve()
+
+
+def test_https_goes_through_the_proxy_of_the_environment(
+    servers: GitServers, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_SSL_CAINFO", str(servers.authority))
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{servers.http.server_address[1]}")
+    servers.http.tunnel_to = servers.https.server_address[1]
+    address = f"https://{USER}:{PASSWORD}@localhost:{servers.https.server_address[1]}/{name}"
+
+    assert Repository.open(address, tmp_path / "state").resolve()
+    assert servers.http.asked

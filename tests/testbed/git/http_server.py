@@ -6,12 +6,13 @@ import base64
 import gzip
 import http.server
 import os
+import socket
 import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -55,6 +56,8 @@ class GitHttpServer(http.server.ThreadingHTTPServer):
         self.go_on = threading.Event()
         self.redirect_to = ""
         """Where every request is sent on to."""
+        self.tunnel_to = 0
+        """The port of the server that is reached through this one as a proxy."""
 
     def url(self, name: str, *, user: str = "", password: str = "") -> str:
         """Give the address of a repository."""
@@ -86,6 +89,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         """Keep quiet."""
+
+    def do_CONNECT(self) -> None:
+        """Be a proxy: hand everything on to `tunnel_to`, whatever server was asked for."""
+        self.server.asked += 1
+        with socket.create_connection(("127.0.0.1", self.server.tunnel_to)) as there:
+            self.send_response(200)
+            self.end_headers()
+            back = threading.Thread(target=_copy, args=(there, self.connection))
+            back.start()
+            _copy(self.connection, there)
+            back.join()
+        self.close_connection = True
 
     def do_GET(self) -> None:
         self._serve()
@@ -161,6 +176,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.server.go_on.wait(_STALL_SECONDS)
             content = content[stall:]
         self.wfile.write(content)
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 def _basic(user: str, password: str) -> str:
