@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import IO
 
 from benchmarks.generate import Shape, Size, change, generate
 
@@ -60,17 +61,20 @@ class Figure:
 def measure(folder: Path, *arguments: str) -> tuple[Cost, str]:
     """Run the command line to its end and give what it took and what it printed."""
     command = [str(RECONCILER), "-C", str(folder), *arguments]
-    with tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        text = output.read().decode()
-    if process.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}\n{text}")
-    return _cost(usage, wall), text
+        if process.returncode != 0:
+            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}\n{_text(errors)}")
+        return _cost(usage, wall), _text(output)
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 def _cost(usage: resource.struct_rusage, wall: float) -> Cost:
