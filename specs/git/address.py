@@ -47,8 +47,9 @@ def locate(location: str) -> Path | Address:
         return _from_url(location)
     scp = _SCP.fullmatch(location)
     if scp is not None:
-        host = scp["host"].strip("[]").lower()
-        return Address(url=location, scheme="ssh", host=host, port=22, username=scp["user"] or "")
+        if scp["host"].startswith("["):
+            raise RepositoryError(f"{location} cannot be used; write it as ssh://user@{scp['host']}/path")
+        return Address(url=location, scheme="ssh", host=scp["host"].lower(), port=22, username=scp["user"] or "")
     return Path(location).expanduser().absolute()
 
 

@@ -17,6 +17,7 @@ UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]
 """Control characters, marks that turn the direction of text, bytes that were not UTF-8: in no path, in no message."""
 
 _LONGEST = 300
+_OBJECT_ID = re.compile("[0-9a-f]{40}")
 
 _ADVICE = (
     ("not owned by current user", "run as its owner, or list it as safe.directory in your git configuration"),
@@ -30,6 +31,7 @@ _ADVICE = (
     ("timed out", "the server went silent; check the network, then try again"),
     ("temporarily unavailable", "the server went silent; check the network, then try again"),
     (".lock'", "another git command works there, or was killed: then remove the file"),
+    ("object not found", "the clone is partial or damaged; make a full one (git clone without --filter)"),
     ("no space left", "make room on the disk"),
     ("permission denied", "check who may read and write there"),
 )
@@ -47,6 +49,7 @@ def reason(error: Exception) -> str:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     else:
         text = str(error.args[0]) if error.args else "git gave no reason"
+        text = f"object not found: {text}" if _OBJECT_ID.fullmatch(text) else text
     text = printable(text)
     low = text.lower()
     for sign, advice in _ADVICE:

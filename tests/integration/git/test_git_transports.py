@@ -1,5 +1,6 @@
 """Cloning, fetching and pushing over every transport, against real servers."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,3 +168,30 @@ def test_https_goes_through_the_proxy_of_the_environment(
 
     assert Repository.open(address, tmp_path / "state").resolve()
     assert servers.http.asked
+
+
+def test_addresses_rewritten_by_the_settings_of_git_are_followed(
+    servers: GitServers, name: str, tmp_path: Path, home: Path
+) -> None:
+    login = servers.http.url("", user=USER, password=PASSWORD)
+    (home / ".gitconfig").write_text(f'[url "{login}"]\n\tinsteadOf = https://git.invalid/\n')
+    repository = Repository.open(f"https://git.invalid/{name}", tmp_path / "state")
+    second = commit(servers.root / name, {"specs/new.yaml": b"new: 1\n"})
+    config = (tmp_path / "state" / "repository.git" / "config").read_text()
+
+    assert repository.fetch()
+    assert repository.resolve() == second
+    assert PASSWORD not in config
+
+
+def test_a_partial_clone_says_what_it_lacks(servers: GitServers, name: str, tmp_path: Path) -> None:
+    there = servers.root / name
+    subprocess.run(["git", "-C", there, "config", "uploadpack.allowFilter", "true"], check=True)
+    partial = tmp_path / "partial.git"
+    subprocess.run(["git", "clone", "-q", "--bare", "--filter=blob:none", f"file://{there}", partial], check=True)
+    repository = Repository.open(str(partial), tmp_path / "state")
+    tree = repository.tree(repository.resolve())
+
+    assert list(tree.files) == ["specs/a.yaml", "specs/b.yaml"]
+    with pytest.raises(RepositoryError, match="the clone is partial or damaged; make a full one"):
+        tree.read("specs/a.yaml")

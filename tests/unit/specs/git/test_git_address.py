@@ -37,7 +37,7 @@ def test_a_tilde_is_the_home_folder() -> None:
         ("ssh://git.example.org:2222/specs.git", "ssh", "git.example.org", 2222, ""),
         ("git@git.example.org:team/specs.git", "ssh", "git.example.org", 22, "git"),
         ("git.example.org:specs.git", "ssh", "git.example.org", 22, ""),
-        ("git@[::1]:specs.git", "ssh", "::1", 22, "git"),
+        ("ssh://git@[::1]:2222/specs.git", "ssh", "::1", 2222, "git"),
     ],
 )
 def test_addresses_are_taken_apart(location: str, scheme: str, host: str, port: int, username: str) -> None:
@@ -75,6 +75,7 @@ def test_a_password_is_kept_out_of_what_is_shown_and_stored() -> None:
         "file://server/specs.git",
         "https://git.example.org/a\nb",
         "git@git.example.org:a\x1b[31m",
+        "git@[::1]:specs.git",
     ],
 )
 def test_other_locations_are_refused_without_showing_a_secret(location: str) -> None:
