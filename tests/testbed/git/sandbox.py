@@ -22,7 +22,7 @@ def own_home(home: Path) -> Iterator[Path]:
     home_before = pygit2.settings.homedir
     home.joinpath(".ssh").mkdir(mode=0o700, parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(_OURS)]:
+        for name in [name for name in os.environ if name.startswith(_OURS) or name.lower().endswith("_proxy")]:
             patch.delenv(name)
         patch.setenv("HOME", str(home))
         patch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
