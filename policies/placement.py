@@ -34,6 +34,8 @@ _VOLUME = "tosca.nodes.BlockStorage"
 _HOSTED = frozenset({"tosca.relationships.HostedOn"})
 _BOUND = frozenset({"tosca.relationships.network.BindsTo", "tosca.relationships.nfv.VirtualBindsTo"})
 _FLOATING_IP = "tosca.nodes.network.FloatingIP"
+_PLACES = ("clusters", "tier", "location", "labels", "spread", "anti_affinity")
+"""The properties by which a placement policy says where its targets go."""
 _FOLLOWED = frozenset({"host", "binding", "virtualBinding"})
 """Names of requirements that mean the same where the relationship is of a type of one's own."""
 
@@ -212,7 +214,8 @@ def _placement_policy(service: Service, node: str) -> Policy | None:
     """Find the first policy, by name, that places a node itself or in a group."""
     for name in sorted(service.policies):
         policy = service.policies[name]
-        if policy.is_a(_PLACEMENT) and node in _targets(service, policy):
+        says_where = any(key in policy.properties for key in _PLACES)
+        if policy.is_a(_PLACEMENT) and says_where and node in _targets(service, policy):
             return policy
     return None
 

@@ -54,6 +54,8 @@ class Assignments:
             value = None
         else:
             value = check(self._space, schema, cursor.value, cursor)  # type: ignore[arg-type] # plain data
+        if cursor is not None:
+            self._home.faults.weigh(value)
         self._worked_out[name] = value
         return value
 
@@ -73,6 +75,7 @@ class Assignments:
             if name not in self._schemas:
                 hint = suggest(name, self._schemas)
                 cursor.error("unknown-property", f"{self._label} has no property {name!r}{hint}", key=True)
+        self._home.faults.spend(len(self._schemas))
         values: dict[str, Value] = {}
         for name, schema in self._schemas.items():
             value = self.get(name)

@@ -209,6 +209,8 @@ def _double_services(found: Mapping[str, Json]) -> Iterable[Diagnostic]:
 
 def _site_faults(found: Mapping[str, Json], sites: Mapping[str, Site]) -> Iterable[Diagnostic]:
     """Say which services name a site that is none, or none where there are several."""
+    if any(entry["kind"] == "other" and entry["diagnostics"] for entry in found.values()):
+        return  # a document that cannot even be recognised may be the site
     for entry in found.values():
         if entry["kind"] != "service" or not entry["alone"]:
             continue

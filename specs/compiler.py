@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from specs import codec, judge, library
 from specs.alerts import compile_alerts
 from specs.codec import Json
-from specs.cursor import Cursor
+from specs.cursor import Cursor, Faults, TooMuch
 from specs.entries import Surroundings
 from specs.errors import Diagnostic, Severity
 from specs.merge import merged
-from specs.model import Service
+from specs.model import Position, Service
 from specs.naming import Naming
-from specs.outlines import Outline, Outlines, Unread
+from specs.outlines import Outline, Outlines, Unread, give_up
 from specs.services import SITE_KEYS, compile_service
 from specs.sites import compile_site
 from specs.standins import StandIns
@@ -29,6 +29,7 @@ class Compiler:
     """Compiles documents of one commit."""
 
     def __init__(self, tree: Tree) -> None:
+        judge.start()
         self._outlines = Outlines(tree)
         self._tree = tree
 
@@ -37,9 +38,15 @@ class Compiler:
         outline = self._outlines.of(path)
         if isinstance(outline, Unread):
             return self._unread(outline)
+        try:
+            return self._begun(outline)
+        except (TooMuch, RecursionError) as error:
+            return self._unread(Unread(path, None, give_up(path, outline.faults, error), "other"))
+
+    def _begun(self, outline: Outline) -> Json:
         match outline.kind:
             case "service":
-                return self._head(outline)
+                return self._head(outline, Position(outline.path, 1, 1))
             case "site":
                 site = compile_site(outline.top, _setting(outline), outline.files)
                 return self._entry(outline, site=codec.encode_site(site))
@@ -56,36 +63,50 @@ class Compiler:
         variants: list[Json] = []
         by_site: dict[str, int] = {}
         for sites in _alike(surroundings.selected(entry), entry, surroundings):
-            service = self._service(outline, entry, sites[:1], surroundings)
-            by_site.update(dict.fromkeys(sites, len(variants)))
-            variants.append(codec.encode_service(service))
-            if outline.faults.has_errors:
+            variant = self._variant(outline, entry, sites[:1], surroundings)
+            if variant is None:
                 for site in sites[1:]:  # the same values stand in other files, and are wrong there too
-                    self._service(outline, entry, (site,), surroundings)
-        digest = surroundings.digest(entry)
-        return {**self._head(outline), "surroundings": digest, "variants": variants, "by_site": by_site}
+                    self._variant(outline, entry, (site,), surroundings)
+            else:
+                by_site.update(dict.fromkeys(sites, len(variants)))
+                variants.append(variant)
+        head = self._head(outline, _place_of_sites(outline.top).position())
+        return {**head, "surroundings": surroundings.digest(entry), "variants": variants, "by_site": by_site}
 
-    def _service(self, outline: Outline, entry: Json, sites: Sequence[str], surroundings: Surroundings) -> Service:
+    def _variant(self, outline: Outline, entry: Json, sites: Sequence[str], surroundings: Surroundings) -> Json | None:
+        """Compile a service with the inputs of one site, or of none; None if that finds errors."""
+        faults = Faults()
+        try:
+            service = self._service(outline, outline.top.reporting_to(faults), entry, sites, surroundings)
+            encoded = codec.encode_service(service)
+        except (TooMuch, RecursionError) as error:
+            faults, encoded = give_up(outline.path, faults, error), None
+        outline.found.update(faults.sorted())
+        return None if faults.has_errors else encoded
+
+    def _service(
+        self, outline: Outline, top: Cursor, entry: Json, sites: Sequence[str], surroundings: Surroundings
+    ) -> Service:
         head = outline.head
         if head is None:
             raise ValueError(f"{outline.path} is no service")
         setting = Setting(
             space=outline.space,
             naming=Naming(head.name),
-            given=self._given(outline, entry, sites[0], surroundings) if sites else {},
+            given=self._given(top.faults, entry, sites[0], surroundings) if sites else {},
             where=f"on {sites[0]} (inputs/{sites[0]}.yaml)" if sites else "",
             inner=StandIns(self._outlines, outline, surroundings.substitutes).inner,
         )
         clusters = {name: frozenset(surroundings.sites[name].clusters) for name in surroundings.selected(entry)}
-        return compile_service(outline.top, head, setting, outline.files, clusters)
+        return compile_service(top, head, setting, outline.files, clusters)
 
-    def _given(self, outline: Outline, entry: Json, site: str, surroundings: Surroundings) -> Mapping[str, Cursor]:
+    def _given(self, faults: Faults, entry: Json, site: str, surroundings: Surroundings) -> Mapping[str, Cursor]:
         """Find where the inputs of a site are written; those that nobody declares are reported."""
         path = surroundings.input_files.get(site, "")
         document = self._outlines.documents.load(path)[0] if path else None
         if document is None:
             return {}
-        written = Cursor.top(document, outline.faults).fields()
+        written = Cursor.top(document, faults).fields()
         declared = entry["inputs"]
         found: dict[str, Cursor] = {}
         if "all" in written:
@@ -109,7 +130,7 @@ class Compiler:
             found["places"] = {name: codec.encode_position(item.position()) for name, item in services.items()}
         return {**found, "diagnostics": [codec.encode_diagnostic(one) for one in unread.faults.sorted()]}
 
-    def _head(self, outline: Outline) -> Json:
+    def _head(self, outline: Outline, place: Position) -> Json:
         head = outline.head
         if head is None:
             return self._entry(outline)
@@ -121,14 +142,14 @@ class Compiler:
             inputs=list(head.inputs),
             substitutes=head.substitutes,
             uses=list(head.uses),
-            position=codec.encode_position(_place_of_sites(outline.top).position()),
+            position=codec.encode_position(place),
             surroundings="",
             variants=[],
             by_site={},
         )
 
     def _entry(self, outline: Outline, **more: Json) -> Json:
-        diagnostics = sorted({*outline.faults.sorted(), *outline.shared.sorted()})
+        diagnostics = sorted({*outline.faults.sorted(), *outline.shared.sorted(), *outline.found})
         paths = {*outline.closure.looked_for, *outline.files.looked_for, *outline.also_read}
         paths.update(one.file for one in diagnostics if not one.file.startswith(library.PREFIX))
         paths.discard(outline.path)

@@ -6,7 +6,7 @@ with file, line and column, and reading goes on behind it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from specs.document import Document
@@ -18,15 +18,49 @@ Step: TypeAlias = str | int
 Pointer: TypeAlias = tuple[Step, ...]
 
 
-class Faults:
-    """What was found wrong so far; the same fault is kept once."""
+MAX_FAULTS = 200
+"""After how many faults a document is bad enough."""
+MAX_EFFORT = 1_500_000
+"""How many values one document may come to; no honest one comes near."""
+MAX_VALUE_DEPTH = 80
+"""How deep lists and mappings may stand in each other once functions are worked out."""
 
-    def __init__(self) -> None:
-        self._found: dict[Diagnostic, None] = {}
+
+class TooMuch(Exception):  # noqa: N818 - it stops the reading of one document and is reported there
+    """A document has more faults, or makes more work, than anybody should spend on it."""
+
+
+class Faults:
+    """What was found wrong with a document so far, and how much work it has made; both are bounded."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic] = ()) -> None:
+        self._found: dict[Diagnostic, None] = dict.fromkeys(diagnostics)
+        self._effort = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Keep one more."""
-        self._found.setdefault(diagnostic)
+        """Keep one more, the same only once; `TooMuch` when there are enough."""
+        if diagnostic not in self._found and len(self._found) >= MAX_FAULTS:
+            raise TooMuch(f"more than {MAX_FAULTS} faults; the rest of the document is not looked at")
+        self._found[diagnostic] = None
+
+    def spend(self, units: int) -> None:
+        """Count work, one unit for each value made; `TooMuch` when a document makes too much of itself."""
+        self._effort += units
+        if self._effort > MAX_EFFORT:
+            raise TooMuch(f"the document comes to more than {MAX_EFFORT} values; split it")
+
+    def weigh(self, value: object) -> None:
+        """Count the work that a value, shared parts counted each time, makes for whoever walks it."""
+        todo = [(value, 0)]
+        while todo:
+            item, depth = todo.pop()
+            self.spend(1 + len(item) // 64 if isinstance(item, str) else 1)
+            if isinstance(item, dict | list):
+                if depth >= MAX_VALUE_DEPTH:
+                    raise TooMuch(
+                        f"a value is more than {MAX_VALUE_DEPTH} levels deep once its functions are worked out"
+                    )
+                todo.extend((inner, depth + 1) for inner in (item.values() if isinstance(item, dict) else item))
 
     @property
     def has_errors(self) -> bool:

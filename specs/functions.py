@@ -295,6 +295,7 @@ def _call(name: str) -> Callable[[Cursor, Frame], Value]:
         arguments = [evaluate(item, frame) for item in cursor.items()]
         if _is_broken(arguments):
             return BROKEN
+        cursor.faults.weigh(arguments)
         if is_late(arguments):
             return Call(name, arguments)
         try:

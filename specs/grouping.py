@@ -94,8 +94,8 @@ def _policy(name: str, cursor: Cursor, topology: Topology) -> Policy | None:
 def _targets(item: Cursor, its_type: Type, topology: Topology) -> Iterable[str]:
     """Give what a target means in the service: one node, several that stand in for it, or a group."""
     written = topology.fields["groups"].fields() if "groups" in topology.fields else {}
-    if item.value in written:
-        return (topology.naming.node(str(item.value)),)
+    if isinstance(item.value, str) and item.value in written:
+        return (topology.naming.node(item.value),)
     node = _node(item, topology, "target")
     if node is None or not _is_allowed(its_type, node, item):
         return ()

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from specs import library
-from specs.cursor import Cursor, Faults
+from specs.cursor import Cursor, Faults, TooMuch
 from specs.definitions import Kind
 from specs.document import Document
 from specs.entries import site_of_inputs
+from specs.errors import Diagnostic, Severity
 from specs.flame import CLUSTER
 from specs.imports import Closure, Documents, Imported, follow
 from specs.interfaces import Files
@@ -54,6 +55,8 @@ class Outline:
     head: Head | None = None
     also_read: set[str] = field(default_factory=set)
     """Templates that stand in for its nodes, and their imports."""
+    found: set[Diagnostic] = field(default_factory=set)
+    """What compiling it found, for whatever site."""
 
     @property
     def faults(self) -> Faults:
@@ -83,16 +86,19 @@ class Outlines:
     def of(self, path: str) -> Outline | Unread:
         """Give the outline of a file of the commit."""
         if path not in self._found:
-            self._found[path] = self._read(path)
+            faults = Faults()
+            try:
+                self._found[path] = self._read(path, faults)
+            except (TooMuch, RecursionError) as error:
+                self._found[path] = Unread(path, None, give_up(path, faults, error), "other")
         return self._found[path]
 
-    def _read(self, path: str) -> Outline | Unread:
+    def _read(self, path: str, faults: Faults) -> Outline | Unread:
         content = self._tree.read(path)
         is_inputs = bool(site_of_inputs(path))
         if not is_inputs and b"tosca_definitions_version" not in content and b"topology_template" not in content:
             return Unread(path, None, Faults(), "other")
         document, diagnostics = self.documents.load(path)
-        faults = Faults()
         for diagnostic in diagnostics:
             faults.add(diagnostic)
         data = document.data if document is not None else None
@@ -136,10 +142,11 @@ class Outlines:
         if key not in self._spaces:
             faults = Faults()
             space = self._base(nfv=nfv)
+            self._spaces[key] = space, faults
             if closure.members:
                 space = TypeSpace(space, [(_top(member, faults), member.prefix) for member in closure.members])
                 verify(space)
-            self._spaces[key] = space, faults
+                self._spaces[key] = space, faults
         space, shared = self._spaces[key]
         if isinstance(top.value, Mapping) and any(kind.section in top.value for kind in Kind):
             space = TypeSpace(space, [(top, "")])
@@ -168,6 +175,12 @@ class Outlines:
             found = (space.find(Kind.NODE, name) for name in sorted(types))
             return "site" if any(one is not None and one.is_a(CLUSTER) for one in found) else "service"
         return "alerts" if _imports_alerts(fields) or _has_metrics(topology) else "service"
+
+
+def give_up(path: str, faults: Faults, error: Exception) -> Faults:
+    """Give what was found in a document that is not read to its end, and why it is not."""
+    why = str(error) if isinstance(error, TooMuch) else "its values refer to one another too deeply"
+    return Faults([*faults.sorted(), Diagnostic(path, 1, 1, Severity.ERROR, "too-much", why)])
 
 
 def _top(member: Imported, faults: Faults) -> Cursor:

@@ -14,9 +14,8 @@ from specs.typebuilder import read_occurrences
 from specs.typesystem import TypeSpace
 from specs.wording import suggest
 
-MAX_TRIED = 200_000
-"""How many nodes one document's open requirements may look at together."""
 _ENOUGH = 10
+"""How many candidates a message names at most."""
 
 _ASSIGNMENT_KEYS = frozenset(
     {
@@ -64,18 +63,12 @@ class Candidates:
         self._by_type: dict[str, list[Entity]] = {}
         for node in nodes.values():
             self._by_type.setdefault(node.type.name, []).append(node)
-        self._tried = 0
 
     def of(self, node_type: str) -> Iterable[Sequence[Entity]]:
         """Give the nodes of a type (any, if empty), those of equal type together."""
         for nodes in self._by_type.values():
             if not node_type or nodes[0].type.is_a(node_type):
                 yield nodes
-
-    def may_try(self, count: int) -> bool:
-        """Tell whether that many more nodes may be looked at: the time of one document is bounded."""
-        self._tried += count
-        return self._tried <= MAX_TRIED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,8 +194,9 @@ class _Resolver:
             if not self._capability(definition, nodes[0], given):
                 continue
             for node in nodes:
-                if len(found) > _ENOUGH or not self._seeker.candidates.may_try(1):
+                if len(found) > _ENOUGH:
                     return found
+                self._seeker.home.faults.spend(1)
                 if node.name != self._seeker.entity.name and all(
                     passes(one, node, self._seeker.space) for one in filters
                 ):

@@ -71,8 +71,8 @@ def _raw(cursor: Cursor | None) -> Mapping[str, Cursor]:
 
 def _types_used(topology: Mapping[str, Cursor]) -> tuple[str, ...]:
     written = _raw(topology.get("node_templates"))
-    types = {node.value.get("type") for node in written.values() if isinstance(node.value, dict)}
-    return tuple(sorted(name for name in types if isinstance(name, str)))
+    types = [node.value.get("type") for node in written.values() if isinstance(node.value, dict)]
+    return tuple(sorted({name for name in types if isinstance(name, str)}))
 
 
 def _selector(cursor: Cursor | None) -> SiteSelector:

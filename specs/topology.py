@@ -52,6 +52,10 @@ _CAPABILITY_KEYS = frozenset({"properties", "attributes", "occurrences", "direct
 _OUTPUT_KEYS = frozenset({"description", "value", "type", "required"})
 
 
+_EFFORT = 100
+"""What a topology that stands in for a node costs beside its values."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """What a topology is compiled in."""
@@ -79,6 +83,7 @@ class NodeTemplate:
         its_type: Type,
     ) -> None:
         self.topology = topology
+        cursor.faults.spend(1 + len(its_type.capabilities) + len(its_type.interfaces))
         self.name = name
         self.cursor = cursor
         self.type = its_type
@@ -213,6 +218,7 @@ class Topology:
     """A topology template with its inputs."""
 
     def __init__(self, cursor: Cursor, setting: Setting) -> None:
+        cursor.faults.spend(_EFFORT)
         self.cursor = cursor
         self.setting = setting
         self.space = setting.space

@@ -97,6 +97,7 @@ class _Builder:
 
     def build(self, kind: Kind, name: str) -> Type:
         parent = self._parent or Type(kind=kind, name="", lineage=(), cursor=self._cursor)
+        self._cursor.faults.spend(len(parent.capabilities) + len(parent.requirements) + len(parent.interfaces))
         known = None if kind is Kind.INTERFACE else _ALWAYS | _KEYS[kind]
         given = self._cursor.fields(known)
         built = Type(kind=kind, name=name, lineage=(name, *parent.lineage), cursor=self._cursor, scope=self._scope)
@@ -135,9 +136,8 @@ class _Builder:
         return full
 
     def _primitive(self, kind: Kind, given: Mapping[str, Cursor]) -> str:
-        if kind is Kind.DATA and "derived_from" in given and given["derived_from"].value in PRIMITIVES:
-            return str(given["derived_from"].value)
-        return ""
+        parent = given["derived_from"].value if "derived_from" in given else None
+        return parent if kind is Kind.DATA and isinstance(parent, str) and parent in PRIMITIVES else ""
 
     def _value_rules(self, built: Type, parent: Type, given: Mapping[str, Cursor]) -> None:
         own = read_constraints(given["constraints"]) if "constraints" in given else ()
@@ -169,6 +169,7 @@ class _Builder:
     def schemas(
         self, cursor: Cursor, inherited: Mapping[str, Schema], *, required: bool = True
     ) -> Mapping[str, Schema]:
+        cursor.faults.spend(len(inherited))
         found = dict(inherited)
         for name, item in cursor.fields().items():
             schema = self._schema(item, inherited.get(name), required=required)

@@ -148,7 +148,7 @@ class TypeSpace:
         if not isinstance(value, dict) or value.get("derived_from") is None:
             return None
         cursor = definition.cursor.at("derived_from", value["derived_from"])
-        if kind is Kind.DATA and value["derived_from"] in PRIMITIVES:
+        if kind is Kind.DATA and isinstance(cursor.value, str) and cursor.value in PRIMITIVES:
             return None
         found = self.need(kind, cursor, definition.scope)
         return found or Type(kind=kind, name="", lineage=(), cursor=cursor, broken=True)
