@@ -26,6 +26,7 @@ from specs.values import Properties
 AMOUNTS = (("vcpus", "vCPU"), ("memory_mb", "MB of memory"), ("disk_gb", "GB of disk"))
 """Fields of a capacity, with the words for them."""
 
+_ENDLESS = Capacity(vcpus=float("inf"), memory_mb=float("inf"), disk_gb=float("inf"))
 _ROUNDING = 1e-6
 _BLOCKING = ("network", "volume")
 """Kinds that cannot go while something is made of them."""
@@ -94,7 +95,7 @@ class World:
             return self._namesakes(connection, kind, properties, "")
 
     def room(self, cluster: str) -> Capacity:
-        """Tell what is free on a cluster; what its spec does not limit is endless."""
+        """Tell what is free on a cluster; what is on no cluster of the site is not limited."""
         with self.database.reading() as connection:
             return self._room(connection, cluster)
 
@@ -231,12 +232,10 @@ class World:
             "SELECT total(vcpus), total(memory_mb), total(disk_gb) FROM usage WHERE cluster = ?", (cluster,)
         ).fetchone()
         place = self._site.clusters.get(cluster)
-        limits = place.capacity if place else Capacity()
-        free = [
-            limit - used if limit else float("inf")
-            for limit, used in zip((limits.vcpus, limits.memory_mb, limits.disk_gb), row, strict=True)
-        ]
-        return Capacity(vcpus=free[0], memory_mb=free[1], disk_gb=free[2])
+        if place is None:
+            return _ENDLESS
+        limit = place.capacity
+        return Capacity(vcpus=limit.vcpus - row[0], memory_mb=limit.memory_mb - row[1], disk_gb=limit.disk_gb - row[2])
 
     def _count(self, connection: sqlite3.Connection, kind: str) -> int:
         row = connection.execute(

@@ -19,7 +19,7 @@ from providers.sandpit.objects import select
 from specs.model import Capacity, Deployment, LifecycleState, Link, Node, Service, Site
 from specs.values import Value
 from tests.contract.provider_suite import build, expanded, linked, look, take_apart
-from tests.support.chains import bristol, deployed, function
+from tests.support.chains import PLENTY, bristol, deployed, function
 from tests.support.sandpits import REPOSITORY, Pit, by_address, mark_of, pit, thing
 
 CLUSTERS = ("dc-1", "edge-1")
@@ -166,7 +166,7 @@ STATES = st.sampled_from([LifecycleState.PLACED, LifecycleState.BOOTED, Lifecycl
 @st.composite
 def chains(draw: st.DrawFn) -> Deployment:
     """Draw a service of functions that require earlier ones, in random states on random clusters."""
-    site = bristol(capacity=Capacity())
+    site = bristol(capacity=PLENTY)
     names = [f"sf{number}" for number in range(draw(st.integers(1, 5)))]
     nodes: dict[str, Node] = {}
     for name in names:
@@ -181,7 +181,7 @@ def chains(draw: st.DrawFn) -> Deployment:
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chain=chains(), spoiled=st.booleans())
 def test_every_chain_can_be_built_and_taken_apart(tmp_path: Path, chain: Deployment, spoiled: bool) -> None:
-    with tempfile.TemporaryDirectory(dir=tmp_path) as folder, closing(pit(Path(folder), capacity=Capacity())) as city:
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder, closing(pit(Path(folder), capacity=PLENTY)) as city:
         provider = city.provider
         wanted = linked(expanded(provider, [chain]))
         assert wanted == linked(expanded(provider, [chain]))

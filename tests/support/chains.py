@@ -25,6 +25,8 @@ from specs.values import Properties, Secret, Value
 
 FUNCTION = ("eu.ict-flame.nodes.ServiceFunction", "tosca.nodes.Root")
 ROOT = "tosca.nodes.Root"
+PLENTY = Capacity(vcpus=10**6, memory_mb=10**9, disk_gb=10**9)
+"""A capacity no test uses up."""
 
 
 def bristol(
@@ -87,7 +89,7 @@ def shop() -> Service:
         Node(name="data", types=("tosca.nodes.BlockStorage", ROOT), properties={"size": "20 GB"}),
         Node(
             name="db",
-            types=("tosca.nodes.Compute", ROOT),
+            types=("tosca.nodes.Compute", "tosca.nodes.Abstract.Compute", ROOT),
             capabilities={
                 "host": {"num_cpus": 2, "mem_size": "2 GB"},
                 "os": {"distribution": "debian", "version": "12"},

@@ -11,13 +11,14 @@ import pytest
 from providers.base import Finding
 from providers.sandpit import faults, sabotage
 from specs.errors import Severity
-from specs.model import Capacity, Resource
+from specs.model import Resource
+from tests.support.chains import PLENTY
 from tests.support.sandpits import Pit, by_address, pit, thing
 
 
 @pytest.fixture
 def city(tmp_path: Path) -> Iterator[Pit]:
-    city = pit(tmp_path, settings={"quota": {"network": 2}}, capacity=Capacity(vcpus=4))
+    city = pit(tmp_path, settings={"quota": {"network": 2}}, capacity=replace(PLENTY, vcpus=4))
     yield city
     city.close()
 
