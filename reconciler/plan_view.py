@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from providers.base import Finding, Kind, Present
-from reconciler.diff import Seen
+from reconciler.diff import Seen, same
 from reconciler.difference import NOTHING, Change, Changed, Difference, Missing, Nothing, Origin, Unseen
 from reconciler.plan import Plan
 from reconciler.shown import Marker, Shown, ShownProperties, cover_all, show, show_all
@@ -25,6 +25,8 @@ class PropertyView:
     origin: Origin | None = None
     """Who moved; `None` where the whole resource comes or goes."""
     replaces: bool = False
+    follows: bool = False
+    """Whether neither the spec nor the world moved it, but what it refers to is made anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +147,12 @@ class _Viewer:
             covered = cover_all({"": value}, *({"": v[change.name]} for v in versions if change.name in v))[""]
             shown.append(NOTHING if side is NOTHING else Marker.SENSITIVE if hidden else covered)
         return PropertyView(
-            name=change.name, before=shown[0], after=shown[1], origin=change.origin, replaces=change.replaces
+            name=change.name,
+            before=shown[0],
+            after=shown[1],
+            origin=change.origin,
+            replaces=change.replaces,
+            follows=change.origin is Origin.PENDING and _is_settled(step, change.name),
         )
 
     def drifts(self, differences: Iterable[Difference]) -> Iterable[DriftView]:
@@ -196,6 +203,13 @@ def _listed(properties: ShownProperties, *, arriving: bool) -> tuple[PropertyVie
         else PropertyView(name=name, before=value, after=NOTHING)
         for name, value in properties.items()
     )
+
+
+def _is_settled(step: Step, name: str) -> bool:
+    """Tell whether the spec says of a property what it said when it was last applied."""
+    if step.item is None or step.resource is None:
+        return False
+    return same(step.item.properties.get(name, NOTHING), step.resource.properties.get(name, NOTHING))
 
 
 def _value(side: Shown | Nothing) -> Shown:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from reconciler.difference import Nothing, Origin, Unseen
 from reconciler.lines import Line, Span, Style, count, line
-from reconciler.plan_view import DriftView, HeldView, PlanView, PropertyView
+from reconciler.plan_view import DriftView, HeldView, PlanView, PropertyView, StepView
 from reconciler.shown import Marker, Shown
-from reconciler.step import Action, Step
+from reconciler.step import Action, Reason, Step
 from specs.errors import Severity
 
 NOT_TARGETED = "it is not targeted"
@@ -30,6 +30,7 @@ _MOVERS = {
     Origin.DRIFT: "the world changed it",
     Origin.CONFLICT: "the spec and the world both changed it",
 }
+_FOLLOWS = "what it refers to changes"
 _SEVERITIES = {Severity.ERROR: Style.BAD, Severity.WARNING: Style.WARN, Severity.HINT: Style.QUIET}
 
 Explain = Callable[[Shown, Shown], Sequence[tuple[str, "Shown | Nothing", "Shown | Nothing"]]]
@@ -114,12 +115,19 @@ def _steps(view: PlanView, explain: Explain) -> Iterator[Line]:
         step = step_view.step
         if step.action in (Action.ADOPT, Action.FORGET):
             continue
-        because = f"{step.reason}: {step.lost_with}" if step.lost_with else str(step.reason)
+        because = _because(step_view)
         head = f"{sign(step):>3} {step.address}"
         yield line(Span(head, _STYLES[step.action]), Span(f"  # {because}", Style.QUIET))
         if step.action is not Action.DELETE:
             yield from _properties(step_view.changes, explain, movers=step.action is not Action.CREATE)
     yield from _records(view)
+
+
+def _because(view: StepView) -> str:
+    step = view.step
+    if step.reason is Reason.SPEC_CHANGED and all(change.follows for change in view.changes):
+        return _FOLLOWS
+    return f"{step.reason}: {step.lost_with}" if step.lost_with else str(step.reason)
 
 
 def _records(view: PlanView) -> Iterator[Line]:
@@ -159,7 +167,7 @@ def _properties(changes: Iterable[PropertyView], explain: Explain, *, movers: bo
     changes = tuple(changes)
     width = max((len(change.name) for change in changes), default=0)
     for change in changes:
-        remarks = [_MOVERS[change.origin]] if movers and change.origin else []
+        remarks = [_FOLLOWS if change.follows else _MOVERS[change.origin]] if movers and change.origin else []
         remarks += ["forces replacement"] if change.replaces else []
         remark = Span(f"  # {', '.join(remarks)}" if remarks else "", Style.QUIET)
         match change.before, change.after:

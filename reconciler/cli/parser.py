@@ -71,6 +71,8 @@ class Options(argparse.Namespace):
     kind: str
     name: str
     cluster: str
+    binding: str
+    part: str
     call: str
     trouble: str
     times: int
@@ -252,38 +254,49 @@ def _add_sandpit(parser: argparse.ArgumentParser) -> None:
         _add_global_again(made)
         return made
 
-    action("list", "Show every object, what is down and which calls go wrong")
+    listing = action("list", "Show every object there is, ours or not")
+    listing.add_argument("--kind", metavar="K", default="", help="only this kind, e.g. server")
+    listing.add_argument("--cluster", metavar="C", default="", help="only there")
+    _add_what(action("show", "Show everything about one object"))
     _add_what(action("delete", "Delete an object behind our back"))
     change = action("change", "Change properties of an object behind our back")
     _add_what(change)
-    _add_values(change, "+")
-    add = action("add", "Make an object that is not ours")
+    _add_values(change, "+", "a property; the value is JSON or text, and null takes it away")
+    add = action("add", "Make an object that is nobody's")
     add.add_argument("kind", metavar="KIND", help="what it is, e.g. server")
     add.add_argument("name", metavar="NAME", help="what it is called")
-    _add_values(add, "*")
+    _add_values(add, "*", "a property; the value is JSON or text")
     add.add_argument("--cluster", metavar="C", default="", help="where it is")
+    add.add_argument("--binding", metavar="B", default="", help="the provider of the site spec, if there are several")
+    _add_what(action("unmark", "Take our owner mark off an object"))
+    action("usage", "Show what is used, by cluster and kind")
+    _add_failures(action)
+
+
+def _add_failures(action: Command) -> None:
     down = action("down", "Take a cluster or an API down")
-    down.add_argument("what", metavar="PART", help="@CLUSTER, KIND, KIND@CLUSTER, or * for everything")
+    down.add_argument("part", metavar="PART", help="@CLUSTER, KIND, KIND@CLUSTER, or * for everything")
     down.add_argument("--reason", metavar="TEXT", default="", help="what the API says about it")
-    up = action("up", "Bring what is down up again")
-    up.add_argument("what", metavar="PART", nargs="?", default="", help="as in down; default: everything")
+    up = action("up", "Bring up what is down")
+    up.add_argument("part", metavar="PART", nargs="?", default="", help="as in down; default: everything")
     fault = action("fault", "Let calls go wrong")
     fault.add_argument("call", metavar="CALL", help="VERB:KIND, e.g. create:server; * for any verb or kind")
-    fault.add_argument("trouble", metavar="TROUBLE", help="timeout, fail, refuse, unauthorized, lose, slow or partial")
+    fault.add_argument(
+        "trouble", metavar="TROUBLE", help="timeout, fail, refuse, unauthorized, lose (the answer), slow or partial"
+    )
     fault.add_argument("--cluster", metavar="C", default="", help="only there")
     fault.add_argument("--times", type=_count, metavar="N", default=0, help="how many calls; default: every one")
     fault.add_argument(
-        "--seconds", type=float, metavar="S", default=0.0, help="how long slow takes, or fail asks to wait"
+        "--seconds", type=float, metavar="S", default=0.0, help="how long slow takes, or when fail asks to come back"
     )
     clear = action("clear", "Let calls go right again")
     clear.add_argument("call", metavar="CALL", nargs="?", default="", help="as in fault; default: every one")
+    action("troubles", "Show what is down and which calls go wrong")
 
 
 def _add_what(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", metavar="WHAT", help="an address, or the id the site gave the object")
+    parser.add_argument("what", metavar="WHAT", help="an address, or an id or a name as list shows them")
 
 
-def _add_values(parser: argparse.ArgumentParser, how_many: str) -> None:
-    parser.add_argument(
-        "values", metavar="NAME=VALUE", nargs=how_many, help="a property; the value is JSON, or else text"
-    )
+def _add_values(parser: argparse.ArgumentParser, how_many: str, about: str) -> None:
+    parser.add_argument("values", metavar="NAME=VALUE", nargs=how_many, help=about)

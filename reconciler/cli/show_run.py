@@ -7,9 +7,9 @@ from state.store import Run
 
 
 def run_text(run: Run) -> str:
-    """Say when it was, of which commit, and how it ended."""
+    """Say when it was, why, and how it ended."""
     done = ", ".join(f"{number} {what}" for what, number in run.summary.items())
-    said = f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC, {run.commit[:12]}, by {run.cause}: {run.outcome}"
+    said = f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC, {run.cause}: {run.outcome}"
     return said + (f" ({done})" if done else "") + (f", {run.message}" if run.message else "")
 
 

@@ -120,7 +120,7 @@ def _ground(project: Project, options: Options) -> Ground:
 
 def _all(task: _Task, screen: Screen, *, quiet: bool) -> list[_Result]:
     results = []
-    with Interrupt(screen) as interrupt:
+    with Interrupt() as interrupt:
         for site in task.sites:
             if interrupt.reason():
                 results.append(_Result(site=site, exit=interrupt.exit, error=f"not begun: {interrupt.reason()}"))

@@ -34,7 +34,8 @@ def run(options: Options, screen: Screen) -> Exit:
     if options.json:
         screen.document({"commit": ground.catalogue.commit, "well": well, "sites": [*map(_document, found)]})
     else:
-        for status in found:
+        for number, status in enumerate(found):
+            screen.show([line()] * bool(number))
             screen.show(_lines(status))
     return Exit.DONE if well else Exit.DIFFERENT
 
@@ -64,7 +65,7 @@ def _lines(status: SiteStatus) -> Iterator[Line]:
         f"  at {status.commit[:12]}",
     )
     for run in status.records.runs[:1]:
-        yield line(f"  last run: {run_text(run)}")
+        yield line(f"  last run: {run_text(run)}, at {run.commit[:12]}")
     for lock in status.records.locks:
         yield line(
             "  ",
@@ -79,7 +80,6 @@ def _lines(status: SiteStatus) -> Iterator[Line]:
         yield from (line("    ", Span(reason, Style.QUIET)) for reason in service.reasons[:_MOST_REASONS])
         if (more := len(service.reasons) - _MOST_REASONS) > 0:
             yield line(Span(f"    and {more} more of {service.name}", Style.QUIET))
-    yield line()
 
 
 def _row(service: ServiceStatus) -> tuple[str | Span, ...]:

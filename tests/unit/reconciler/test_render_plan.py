@@ -100,7 +100,7 @@ What apply will do:
   ~ bristol/shop/web:memory.plain  # the spec and the world both changed
       ~ env  # the spec changed it
           ~ A = "1" -> "2"
-      ~ net   = "id-0001" -> (known after apply)  # the spec changed it
+      ~ net   = "id-0001" -> (known after apply)  # what it refers to changes
       ~ vcpus = 4 -> 2  # the world changed it
   + bristol/shop/new:memory.plain  # wanted and never made
       + at = "10.0.0.3"

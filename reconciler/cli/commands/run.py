@@ -1,0 +1,25 @@
+"""`reconciler run`: watch git and the world, and keep them together."""
+
+from __future__ import annotations
+
+from reconciler.cli.exits import Exit
+from reconciler.cli.interrupt import Interrupt
+from reconciler.cli.opening import place_of
+from reconciler.cli.parser import Options
+from reconciler.cli.terminal import Screen
+from reconciler.loop import Loop
+from specs.errors import SettingsError
+
+
+def run(options: Options, screen: Screen) -> Exit:
+    """Work until SIGTERM or Ctrl-C; with `--once`, one turn on every site."""
+    if options.services:
+        raise SettingsError("the loop keeps whole sites; leave out --service, and suspend what it should leave alone")
+    if options.json:
+        raise SettingsError("the loop has no result to print as JSON; its log goes to stderr")
+    loop = Loop(place_of(options), tuple(options.sites))
+    with Interrupt(loop.stop):
+        if options.once:
+            return Exit.DONE if loop.once() else Exit.FAILED
+        loop.run()
+    return Exit.DONE

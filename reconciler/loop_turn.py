@@ -1,0 +1,153 @@
+"""One turn of the loop on one site: do what may be done now without asking, and say what was decided."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum, auto
+
+from reconciler.holds import Limits, Switches
+from reconciler.lines import count
+from reconciler.order import Verb
+from reconciler.plan import Plan
+from reconciler.progress import Finished, Progress, Report, Retrying
+from reconciler.schedule import may_apply
+from reconciler.settings import Settings
+from reconciler.step import Action
+from reconciler.turn import Ground, carry_out, limits_of_loop, look, make, working_on
+from specs.errors import ReconcilerError
+from state.store import LockedError, Outcome, Suspension
+
+logger = logging.getLogger(__name__)
+
+_STILL = Switches(prune=False, self_heal=False, auto_apply=False)
+_PAST = {Verb.CREATE: "created", Verb.UPDATE: "changed", Verb.DELETE: "deleted"}
+
+
+class Ending(Enum):
+    """How a turn ended, and so when the next one is due."""
+
+    QUIET = auto()
+    """There was nothing to do, or nothing that may be done now."""
+    DONE = auto()
+    FAILED = auto()
+    LOCKED = auto()
+    """Somebody else works on the site."""
+    INTERRUPTED = auto()
+    """Something more important came up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A turn to take."""
+
+    ground: Ground
+    site: str
+    cause: str
+    """Why: `push` or `drift`."""
+    interrupted: Callable[[], str]
+
+    def take(self) -> Ending:
+        """Look, plan, and carry out what may be done; every decision is one line of the log."""
+        try:
+            return self._take()
+        except LockedError as error:
+            self._say(logging.WARNING, f"{error}; it is tried again later")
+            return Ending.LOCKED
+        except ReconcilerError as error:
+            for line in str(error).splitlines():
+                self._say(logging.ERROR, line)
+            return Ending.FAILED
+
+    def _take(self) -> Ending:
+        limits = self._limits()
+        seen = look(self.ground, self.site)
+        plan = make(self.ground, seen, limits)
+        for level, remark in remarks(plan):
+            self._say(level, remark)
+        if plan.tripped:
+            return Ending.FAILED
+        if not plan.operations:
+            return Ending.QUIET
+        with working_on(self.ground, self.site):
+            seen = look(self.ground, self.site)
+            plan = make(self.ground, seen, limits)
+            if plan.tripped or not plan.operations:
+                return Ending.QUIET
+            self._say(logging.INFO, f"{_amount(plan)}; applying because of {self.cause}")
+            report = carry_out(self.ground, seen, plan, self.cause, listen=self._listen, interrupted=self.interrupted)
+        return self._ended(report)
+
+    def _limits(self) -> Limits:
+        now = self.ground.clock()
+        suspensions = [one for one in self.ground.store.suspensions() if one.site == self.site]
+        for one in suspensions:
+            what = f"{one.service} is suspended" if one.service else "it is suspended"
+            self._say(logging.INFO, f"{what} by {one.owner}{f': {one.reason}' if one.reason else ''}")
+        return limits_now(self.ground.settings, self.site, suspensions, now)
+
+    def _ended(self, report: Report) -> Ending:
+        failures = report.count(Outcome.FAILED)
+        if report.interrupted:
+            self._say(logging.WARNING, f"left off: {report.interrupted}")
+            return Ending.INTERRUPTED
+        if failures:
+            left = report.count(Outcome.CANCELLED)
+            self._say(logging.WARNING, f"{count(failures, 'step')} failed and {left} were not done")
+            return Ending.FAILED
+        self._say(logging.INFO, "applied")
+        return Ending.DONE
+
+    def _listen(self, event: Progress) -> None:
+        what = f"{event.operation.verb} {event.operation.step.address}"
+        match event:
+            case Retrying(seconds=seconds, why=why):
+                self._say(logging.WARNING, f"{what}: again in {seconds:.1f} s: {why}")
+            case Finished(outcome=Outcome.FAILED, message=message):
+                self._say(logging.ERROR, f"{what}: {message}")
+            case Finished(outcome=Outcome.DONE) if event.operation.verb in _PAST:
+                self._say(logging.INFO, f"{_PAST[event.operation.verb]} {event.operation.step.address}")
+
+    def _say(self, level: int, text: str) -> None:
+        logger.log(level, "%s %s: %s", self.site, self.ground.catalogue.commit[:12], text)
+
+
+def limits_now(settings: Settings, site: str, suspensions: list[Suspension], now: datetime) -> Limits:
+    """Give what the loop may do on a site at this moment: its switches, but nothing out of hours or suspended."""
+    own = settings.of(site)
+    limits = limits_of_loop(settings, site)
+    switches = {
+        name: limits.switches[name] if may_apply(sync.windows, now) else _STILL for name, sync in own.services.items()
+    }
+    default = limits.default if may_apply(own.sync.windows, now) else _STILL
+    for suspension in suspensions:
+        if not suspension.service:
+            return replace(limits, switches={}, default=_STILL)
+        switches[suspension.service] = _STILL
+    return replace(limits, switches=switches, default=default)
+
+
+def remarks(plan: Plan) -> Iterator[tuple[int, str]]:
+    """Say what is not as it should be and stays so, or that all is well: level and text."""
+    if plan.tripped:
+        yield logging.ERROR, plan.tripped
+    if plan.drift:
+        yield (
+            logging.WARNING,
+            f"{count(len(plan.drift), 'resource')} drifted: {plan.drift[0].address}"
+            + (" and others" if len(plan.drift) > 1 else ""),
+        )
+    for why, number in sorted(Counter(held.why for held in plan.held).items()):
+        yield logging.WARNING, f"{count(number, 'step')} held back: {why}"
+    for reason, number in sorted(Counter(unseen.reason for unseen in plan.unseen).items()):
+        yield logging.WARNING, f"{count(number, 'resource')} could not be seen: {reason}"
+    if not (plan.operations or plan.held or plan.unseen):
+        yield logging.INFO, f"in sync, {count(plan.unchanged, 'resource')}"
+
+
+def _amount(plan: Plan) -> str:
+    counts = Counter(step.action for step in plan.steps)
+    return ", ".join(f"{counts[action]} to {action}" for action in Action if counts[action])

@@ -1,0 +1,120 @@
+"""Follows the branch: notices new commits, reads them, and keeps to the last one that was valid and trusted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from reconciler.lines import count
+from reconciler.project import Place, Reading, open_repository, read_tree
+from reconciler.settings import Settings
+from reconciler.settings_file import read_settings
+from reconciler.trust import check_signature, refuse_local
+from specs.errors import ReconcilerError, RepositoryError, Severity
+from specs.repository import Repository
+from specs.tree import Tree
+from specs.worktree import WorkTree
+from state.store import Outcome, Store
+
+logger = logging.getLogger(__name__)
+
+_MOST_SHOWN = 20
+"""Diagnostics of an invalid commit that are logged."""
+_RUNS = 200
+"""Runs that are looked at for the last good commit."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """What is known of the branch; used by one thread at a time."""
+
+    place: Place
+    good: Reading | None = None
+    """The last commit that was valid and trusted."""
+    identity: str = ""
+    """The repository's identity in owner marks."""
+    _repository: Repository | None = None
+    _folder: WorkTree | None = None
+    _head: str = ""
+
+    def look(self, store: Store) -> bool:
+        """Look for a new commit and read it; tell whether `good` is another one now.
+
+        `RepositoryError` if git cannot be read. A commit that is invalid or not trusted is logged, once.
+        """
+        tree = self._tree()
+        if tree.commit == self._head:
+            return False
+        self._head = tree.commit
+        return self._accept(tree, store, self._before(store)) or (self.good is None and self._go_back(store))
+
+    def _tree(self) -> Tree:
+        if self.place.local:
+            self._folder = WorkTree(self.place.directory) if self._folder is None else self._folder.refreshed()
+            return self._folder
+        repository = self._opened()
+        repository.fetch()
+        return repository.tree(repository.resolve(self.place.revision))
+
+    def _opened(self) -> Repository:
+        if self._repository is None:
+            self._repository = open_repository(self.place)
+        return self._repository
+
+    def _accept(self, tree: Tree, store: Store, trusted: Iterable[Settings]) -> bool:
+        """Read a commit and keep it, if it is any good."""
+        name = tree.commit[:12]
+        reading = read_tree(tree, store)
+        errors = [one for one in reading.diagnostics if one.severity is Severity.ERROR]
+        if errors:
+            logger.error("%s is invalid, nothing of it is applied: %s", name, count(len(errors), "fault"))
+            for diagnostic in errors[:_MOST_SHOWN]:
+                logger.error("%s", diagnostic)
+            return False
+        try:
+            signers = self._check_trust(reading, trusted)
+            self.identity = reading.settings.id or self._opened().identity()
+        except ReconcilerError as error:
+            logger.error("%s is not applied: %s", name, error)
+            return False
+        self.good = reading
+        logger.info("%s is the commit to apply%s", name, f", signed by {signers}" if signers else "")
+        self._follow(reading.settings)
+        return True
+
+    def _check_trust(self, reading: Reading, trusted: Iterable[Settings]) -> str:
+        if self.place.local:
+            refuse_local(reading.settings)
+            return ""
+        return check_signature(self._opened(), reading.commit, (reading.settings, *trusted), self.place.directory)
+
+    def _before(self, store: Store) -> Iterator[Settings]:
+        """Give the settings of the commit that was trusted last."""
+        if self.good is not None:
+            yield self.good.settings
+        elif not self.place.local:
+            for commit in self._applied(store):
+                yield read_settings(self._opened().tree(commit))[0]
+                return
+
+    def _go_back(self, store: Store) -> bool:
+        """Begin with the last commit that was applied, where the latest is no good."""
+        if self.place.local:
+            return False
+        return any(self._accept(self._opened().tree(commit), store, ()) for commit in self._applied(store))
+
+    def _applied(self, store: Store) -> Iterator[str]:
+        """Give the commits of the branch that runs applied, the latest first."""
+        found = dict.fromkeys(run.commit for run in store.runs(limit=_RUNS) if run.outcome is Outcome.DONE)
+        for commit in found:
+            try:
+                if self._opened().is_ancestor(commit, self._head):
+                    yield commit
+            except RepositoryError as error:  # the branch was rewritten, or it was a working tree
+                logger.debug("%s is passed over: %s", commit, error)
+
+    def _follow(self, settings: Settings) -> None:
+        """Turn to another branch if the settings name one."""
+        if not self.place.local and settings.branch not in ("", self._opened().branch):
+            self._repository, self._head = None, ""
