@@ -205,14 +205,16 @@ class _Comparer:
 
     def _origin(self, resource: Resource, item: Item | None, present: Present, name: str) -> Origin:
         if item is None:
-            return Origin.DRIFT if present.mark.digest == resource.digest else Origin.PENDING
+            if present.mark.digest != resource.digest:
+                return Origin.PENDING
+            return Origin.FOLLOWS if self._settled(_side(resource.properties, name)) == LATER else Origin.DRIFT
         applied = _side(item.properties, name)
         spec_moved = not same(applied, _side(resource.properties, name))
         was = self._settled(applied)
         world_moved = was not in (NOTHING, LATER) and not same(_side(present.properties, name), was)
         if spec_moved:
             return Origin.CONFLICT if world_moved else Origin.PENDING
-        return Origin.DRIFT if world_moved else Origin.PENDING
+        return Origin.DRIFT if world_moved else Origin.FOLLOWS
 
     def _settled(self, side: Side) -> Side:
         """Put in what references mean now, or `LATER`."""

@@ -13,11 +13,12 @@ from state.store import Item
 
 
 class Origin(StrEnum):
-    """Who moved: the spec, the world, or both in different directions."""
+    """Who moved: the spec, the world, both in different directions, or only what a value refers to."""
 
     PENDING = "pending"
     DRIFT = "drift"
     CONFLICT = "conflict"
+    FOLLOWS = "follows"
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,10 +74,10 @@ def _own_reason(step: Step, blocked: Mapping[Address, str], limits: Limits) -> s
         return blocked[step.address]
     if step.reason is Reason.NOT_IN_SPEC and not switches.prune:
         return "pruning is off"
-    if step.from_world and not switches.self_heal:
-        return "self-heal is off"
-    if not step.from_world and step.reason is not Reason.NOT_IN_SPEC and not switches.auto_apply:
+    if step.spec_moved and not switches.auto_apply:
         return "auto-apply is off"
+    if step.world_moved and not step.spec_moved and not switches.self_heal:
+        return "self-heal is off"
     return ""
 
 

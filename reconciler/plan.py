@@ -21,6 +21,9 @@ from specs.errors import ReconcilerError, Severity
 from specs.model import Address, Desired, parse_address, subject
 from state.store import Item
 
+_BY_SPEC = frozenset({Origin.PENDING, Origin.CONFLICT})
+_BY_WORLD = frozenset({Origin.DRIFT, Origin.CONFLICT})
+
 
 class PlanError(ReconcilerError):
     """The plan cannot be made or cannot be used."""
@@ -113,7 +116,7 @@ def is_drift(difference: Difference) -> bool:
         case Missing(item=Item()):
             return True
         case Changed(changes=changes):
-            return any(change.origin is not Origin.PENDING for change in changes)
+            return any(change.origin in _BY_WORLD for change in changes)
     return False
 
 
@@ -157,7 +160,8 @@ def _create(missing: Missing) -> Step:
         resource=resource,
         item=missing.item,
         requires=_addresses(resource.requires),
-        from_world=missing.item is not None,
+        spec_moved=missing.item is None,
+        world_moved=missing.item is not None,
     )
 
 
@@ -176,7 +180,8 @@ def _change(changed: Changed, kinds: Mapping[str, Mapping[str, Kind]]) -> Step:
         lost_with=changed.lost_with,
         requires=_addresses(resource.requires),
         create_before_delete=kind.create_before_delete,
-        from_world=bool(changed.origins) and changed.origins <= {Origin.DRIFT},
+        spec_moved=bool(changed.origins & _BY_SPEC),
+        world_moved=bool(changed.origins & _BY_WORLD),
     )
 
 
@@ -185,9 +190,14 @@ def _why(changed: Changed) -> Reason:
         return Reason.LOST_WITH_HOST
     if changed.replaces:
         return Reason.CANNOT_UPDATE
-    if Origin.CONFLICT in changed.origins or len(changed.origins) > 1:
-        return Reason.CONFLICT
-    return Reason.DRIFTED if Origin.DRIFT in changed.origins else Reason.SPEC_CHANGED
+    match bool(changed.origins & _BY_SPEC), bool(changed.origins & _BY_WORLD):
+        case True, True:
+            return Reason.CONFLICT
+        case True, False:
+            return Reason.SPEC_CHANGED
+        case False, True:
+            return Reason.DRIFTED
+    return Reason.FOLLOWS
 
 
 def _delete(surplus: Surplus, desired: Desired) -> Step:
@@ -207,6 +217,7 @@ def _delete(surplus: Surplus, desired: Desired) -> Step:
         item=surplus.item,
         requires=surplus.item.requires if surplus.item else (),
         deposed=surplus.deposed,
+        spec_moved=reason is Reason.LOWERED,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from providers.base import Finding, Kind, Present
-from reconciler.diff import Seen, same
+from reconciler.diff import Seen
 from reconciler.difference import NOTHING, Change, Changed, Difference, Missing, Nothing, Origin, Unseen
 from reconciler.plan import Plan
 from reconciler.shown import Marker, Shown, ShownProperties, cover_all, show, show_all
@@ -25,8 +25,6 @@ class PropertyView:
     origin: Origin | None = None
     """Who moved; `None` where the whole resource comes or goes."""
     replaces: bool = False
-    follows: bool = False
-    """Whether neither the spec nor the world moved it, but what it refers to is made anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +150,6 @@ class _Viewer:
             after=shown[1],
             origin=change.origin,
             replaces=change.replaces,
-            follows=change.origin is Origin.PENDING and _is_settled(step, change.name),
         )
 
     def drifts(self, differences: Iterable[Difference]) -> Iterable[DriftView]:
@@ -172,7 +169,7 @@ class _Viewer:
         seen = self._shown(changed.present.properties, sensitive)
         wanted = self._shown(resource.properties, sensitive)
         applied, seen = cover_all(applied, seen, wanted), cover_all(seen, applied, wanted)
-        moved = [change for change in changed.changes if change.origin is not Origin.PENDING]
+        moved = [change for change in changed.changes if change.origin in (Origin.DRIFT, Origin.CONFLICT)]
         return DriftView(
             address=changed.address,
             before=applied,
@@ -203,13 +200,6 @@ def _listed(properties: ShownProperties, *, arriving: bool) -> tuple[PropertyVie
         else PropertyView(name=name, before=value, after=NOTHING)
         for name, value in properties.items()
     )
-
-
-def _is_settled(step: Step, name: str) -> bool:
-    """Tell whether the spec says of a property what it said when it was last applied."""
-    if step.item is None or step.resource is None:
-        return False
-    return same(step.item.properties.get(name, NOTHING), step.resource.properties.get(name, NOTHING))
 
 
 def _value(side: Shown | Nothing) -> Shown:

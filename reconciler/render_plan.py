@@ -9,7 +9,7 @@ from reconciler.difference import Nothing, Origin, Unseen
 from reconciler.lines import Line, Span, Style, count, line
 from reconciler.plan_view import DriftView, HeldView, PlanView, PropertyView, StepView
 from reconciler.shown import Marker, Shown
-from reconciler.step import Action, Reason, Step
+from reconciler.step import Action, Step
 from specs.errors import Severity
 
 NOT_TARGETED = "it is not targeted"
@@ -29,8 +29,8 @@ _MOVERS = {
     Origin.PENDING: "the spec changed it",
     Origin.DRIFT: "the world changed it",
     Origin.CONFLICT: "the spec and the world both changed it",
+    Origin.FOLLOWS: "what it refers to changes",
 }
-_FOLLOWS = "what it refers to changes"
 _SEVERITIES = {Severity.ERROR: Style.BAD, Severity.WARNING: Style.WARN, Severity.HINT: Style.QUIET}
 
 Explain = Callable[[Shown, Shown], Sequence[tuple[str, "Shown | Nothing", "Shown | Nothing"]]]
@@ -125,8 +125,6 @@ def _steps(view: PlanView, explain: Explain) -> Iterator[Line]:
 
 def _because(view: StepView) -> str:
     step = view.step
-    if step.reason is Reason.SPEC_CHANGED and all(change.follows for change in view.changes):
-        return _FOLLOWS
     return f"{step.reason}: {step.lost_with}" if step.lost_with else str(step.reason)
 
 
@@ -167,7 +165,7 @@ def _properties(changes: Iterable[PropertyView], explain: Explain, *, movers: bo
     changes = tuple(changes)
     width = max((len(change.name) for change in changes), default=0)
     for change in changes:
-        remarks = [_FOLLOWS if change.follows else _MOVERS[change.origin]] if movers and change.origin else []
+        remarks = [_MOVERS[change.origin]] if movers and change.origin else []
         remarks += ["forces replacement"] if change.replaces else []
         remark = Span(f"  # {', '.join(remarks)}" if remarks else "", Style.QUIET)
         match change.before, change.after:

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     SPEC_CHANGED = "the spec changed"
     DRIFTED = "the world changed"
     CONFLICT = "the spec and the world both changed"
+    FOLLOWS = "what it refers to changes"
     CANNOT_UPDATE = "a change that cannot be made in place"
     LOST_WITH_HOST = "what it stands on is made anew"
     NOT_IN_SPEC = "it is no longer in git"
@@ -61,5 +62,7 @@ class Step:
     """What it needs, or needed when it was made."""
     create_before_delete: bool = False
     deposed: bool = False
-    from_world: bool = False
-    """Whether the world alone moved: the step heals."""
+    spec_moved: bool = False
+    """Whether it does what a commit changed."""
+    world_moved: bool = False
+    """Whether it corrects what the world changed."""

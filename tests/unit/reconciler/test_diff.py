@@ -145,7 +145,7 @@ def test_a_reference_to_something_made_anew_is_known_later(made: Bench) -> None:
 
     assert isinstance(changed, Changed)
     assert changed.changes[0].after == LATER
-    assert changed.changes[0].origin is Origin.PENDING
+    assert changed.changes[0].origin is Origin.FOLLOWS
 
 
 def test_a_reference_follows_what_the_world_changed(made: Bench) -> None:

@@ -181,3 +181,29 @@ def test_the_breaker_counts_what_vanished(made: Bench) -> None:
         made.world.lose(item.address)
 
     assert "vanish (11)" in made.plan(wanted(*many), Limits()).tripped
+
+
+def test_what_follows_a_healed_object_is_healed_with_it(made: Bench) -> None:
+    db, guest = resource("db", "fixed"), resource("app", "guest", requires=[place("db", "fixed")])
+    web = resource("web", requires=[place("db", "fixed")], peer=Reference(place("db", "fixed"), "ip"))
+    made.turn(wanted(db, guest, web))
+    made.world.lose(db.address)
+    healing = Limits(default=Switches(auto_apply=False, self_heal=True))
+
+    assert doing(made.plan(wanted(db, guest, web), healing)) == [
+        "create db.fixed",
+        "delete app.guest",
+        "create app.guest",
+        "update web.plain",
+    ]
+
+
+def test_what_follows_is_held_with_what_it_follows(made: Bench) -> None:
+    db = resource("db", "fixed")
+    web = resource("web", requires=[place("db", "fixed")], peer=Reference(place("db", "fixed"), "ip"))
+    made.turn(wanted(db, web))
+    made.world.lose(db.address)
+    plan = made.plan(wanted(db, web), Limits(default=Switches(auto_apply=True, self_heal=False)))
+
+    assert doing(plan) == []
+    assert held(plan) == {"db": "self-heal is off", "web": f"it needs {db.address}, which is held back"}
