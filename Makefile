@@ -29,6 +29,7 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY) ## the whole loop on the embedded sandpit, in ./demo-specs
 	@$(BIN)/reconciler demo demo-specs
+	@printf '\nPut the command on your path:\n\n  export PATH="%s:$$PATH"\n' "$(CURDIR)/$(BIN)"
 
 test: $(READY) ## every test that needs nothing outside
 	@$(BIN)/pytest
