@@ -1,0 +1,96 @@
+"""Plain JSON to and from one API server; connects at the first call."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+from urllib.parse import urlencode
+
+from providers.kubernetes.errors import Answer, failure
+from providers.kubernetes.naming import Json
+from providers.kubernetes.settings import Access
+
+_OK = range(200, 300)
+_UNAUTHORISED = 401
+
+JSON = "application/json"
+APPLY = "application/apply-patch+yaml"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request."""
+
+    method: str = "GET"
+    path: str
+    query: Mapping[str, str | int] = field(default_factory=dict)
+    body: Json | None = None
+    content_type: str = JSON
+    accept: str = JSON
+
+    @property
+    def url(self) -> str:
+        """Path and query."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+
+class Wire(Protocol):
+    """What carries requests; raises `TransientError` when there is no answer."""
+
+    def send(self, call: Call) -> Answer:
+        """Make a request and wait for all of the answer."""
+
+    def stream(self, call: Call, seconds: float) -> tuple[int, Iterator[bytes]]:
+        """Make a request; give its status and the lines as they come, `seconds` the longest silence."""
+
+    def close(self) -> None:
+        """Let go of all connections."""
+
+
+class Connection:
+    """Speaks to one API server; reads its credentials again once they were refused."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self._lock = threading.Lock()
+        self._wire: Wire | None = None
+
+    def call(self, call: Call) -> Json:
+        """Make a request and give its JSON; `ProviderError` says why not."""
+        return cast("Json", json.loads(self.fetch(call)))
+
+    def fetch(self, call: Call) -> bytes:
+        """Make a request and give the bytes of the answer."""
+        wire = self._connected()
+        answer = wire.send(call)
+        if answer.status == _UNAUTHORISED:
+            answer = self._connected(instead_of=wire).send(call)
+        if answer.status in _OK:
+            return answer.body
+        raise failure(f"{call.method} {call.path}", answer)
+
+    def stream(self, call: Call, seconds: float) -> Iterator[bytes]:
+        """Make a request and give the lines of the answer as they come."""
+        status, lines = self._connected().stream(call, seconds)
+        if status not in _OK:
+            raise failure(f"{call.method} {call.path}", Answer(status, b"\n".join(lines)))
+        yield from lines
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        with self._lock:
+            if self._wire is not None:
+                self._wire.close()
+            self._wire = None
+
+    def _connected(self, *, instead_of: Wire | None = None) -> Wire:
+        from providers.kubernetes.client import Client  # the SDK takes a quarter of a second to import
+
+        with self._lock:
+            if self._wire is None or self._wire is instead_of:
+                self._wire = Client(self.access)
+            return self._wire

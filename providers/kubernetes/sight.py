@@ -1,0 +1,302 @@
+"""Looks at one API server: one list per resource, then a closer look at what is not surely as wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from providers.base import Finding, Foreign, Health, PermanentError, Present, ProviderError, Scope
+from providers.kubernetes.discovery import Served
+from providers.kubernetes.errors import Claimed, Forbidden, Gone, Unchangeable
+from providers.kubernetes.health import judge
+from providers.kubernetes.kinds import FORMS, KINDS
+from providers.kubernetes.naming import Json, mark_of, selector
+from providers.kubernetes.ownership import owned_fields, simulated
+from providers.kubernetes.pods import explained
+from providers.kubernetes.presenting import Sample, is_as_applied, present, sample_of, wanted_parts
+from providers.kubernetes.server import Server
+from providers.kubernetes.settings import Settings
+from providers.kubernetes.shape import OWN_WORDS, fill, manifest_of, parts_of, rolls_with_of
+from specs.errors import Severity
+from specs.model import Address, Resource, parse_address
+
+_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+_MOST_EXPLAINED = 10
+"""Workloads whose pods are asked in one look."""
+
+
+@dataclass(slots=True)
+class View:
+    """What one server answered."""
+
+    present: list[Present] = field(default_factory=list)
+    unknown: dict[str, str] = field(default_factory=dict)
+    foreign: list[Foreign] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was made of an object, as long as neither it nor the wish changes."""
+
+    version: str
+    digest: str
+    present: Present
+
+
+Source = Callable[[Served, Scope, str], Iterable[list[Json]]]
+"""Gives the objects of a resource that are ours, in pages: from a list, or from what a watch has kept."""
+
+
+class Sight:
+    """Sees what is ours behind one API server."""
+
+    def __init__(
+        self,
+        server: Server,
+        settings: Settings,
+        threads: int,
+        clock: Callable[[], datetime],
+        source: Source | None = None,
+    ) -> None:
+        self._server = server
+        self._settings = settings
+        self._threads = max(1, threads)
+        self._clock = clock
+        self._source: Source = source or self._listed
+        self._known: dict[str, _Known] = {}
+
+    def look(self, scope: Scope) -> View:
+        """See everything of ours; what cannot be seen is told in `unknown`."""
+        view = View()
+        try:
+            resources = self._resources(scope)
+        except ProviderError as error:
+            return View(unknown={f"@{cluster}": str(error) for cluster in self._server.clusters})
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="kubernetes") as pool:
+            doubtful: list[Sample] = []
+            for served, outcome in zip(resources, pool.map(lambda s: self._sort(s, scope), resources), strict=True):
+                found, doubts, why = outcome
+                view.present += found
+                doubtful += doubts
+                if why:
+                    self._unknown(view, served, why)
+            for seen, findings in pool.map(lambda sample: self._examined(sample, scope), doubtful):
+                view.present.append(seen)
+                view.findings += findings
+            if scope.unmanaged:
+                self._look_for_foreign(view, scope, resources, pool)
+        self._known = {uid: known for uid, known in self._known.items() if uid in self._uids(view)}
+        view.present.sort(key=lambda seen: (seen.address, seen.provider_id))
+        return view
+
+    # --- what to list ---
+
+    def namespaces(self) -> tuple[str, ...]:
+        """Give the namespaces we are confined to; none where we make our own."""
+        spots = [self._settings.spots[cluster] for cluster in self._server.clusters]
+        return tuple(sorted({spot.namespace for spot in spots})) if all(spot.given for spot in spots) else ()
+
+    def _resources(self, scope: Scope) -> list[Served]:
+        """Choose what to list: our own kinds, what manifests may bring, and what they do bring."""
+        confined = bool(self.namespaces())
+        found: dict[str, Served] = {}
+        for kind, form in FORMS.items():
+            if form.namespaced or not confined:
+                try:
+                    found[form.id] = self._server.discovery.of_kind(kind)
+                except Gone:
+                    continue
+        for name in sorted(self._settings.manifests):
+            try:
+                found.setdefault(name, self._server.discovery.of_resource(name))
+            except Gone:  # its definition is not there, so nothing of it is
+                continue
+        for served in self._brought(scope):
+            found.setdefault(served.form.id, served)
+        return list(found.values())
+
+    def _brought(self, scope: Scope) -> Iterator[Served]:
+        kinds = {
+            (str(resource.properties["api_version"]), str(resource.properties["object_kind"]))
+            for resource in scope.wanted.values()
+            if resource.kind == "object" and resource.properties["cluster"] in self._server.clusters
+        }
+        for version, kind in sorted(kinds):
+            try:
+                yield self._server.discovery.of_object(version, kind)
+            except Gone:
+                continue
+
+    def _listed(self, served: Served, scope: Scope, namespace: str) -> Iterator[list[Json]]:
+        chosen = selector(scope.repository, scope.site)
+        for _, page in self._server.pages(served, chosen, namespace, metadata_only=served.form.metadata_only):
+            yield page
+
+    # --- listing ---
+
+    def _sort(self, served: Served, scope: Scope) -> tuple[list[Present], list[Sample], str]:
+        """List one resource; give what is clear, what needs a closer look, and why the list is not complete."""
+        clear: dict[str, Present] = {}
+        doubtful: dict[str, Sample] = {}
+        why = ""
+        try:
+            for namespace in self.namespaces() or ("",):
+                for page in self._source(served, scope, namespace if served.form.namespaced else ""):
+                    for sample in self._samples(served, page, scope):
+                        # a list that had to begin anew gives some objects twice; the later one counts
+                        clear.pop(sample.uid, None)
+                        doubtful.pop(sample.uid, None)
+                        seen = self._clear(sample, scope.wanted.get(sample.mark.address))
+                        if seen is None:
+                            doubtful[sample.uid] = sample
+                        else:
+                            clear[sample.uid] = seen
+        except Gone as error:
+            why = "" if served.form.kind == "object" else str(error)
+            self._server.discovery.forget()
+        except ProviderError as error:
+            why = str(error)
+        return list(clear.values()), list(doubtful.values()), why
+
+    def _samples(self, served: Served, page: list[Json], scope: Scope) -> Iterator[Sample]:
+        for body in page:
+            mark = mark_of(body["metadata"], scope.repository)
+            if mark is None:
+                continue
+            parts = parse_address(mark.address)
+            if parts.kind in (served.form.kind, "object") and parts.site == scope.site:
+                yield self._as_written(sample_of(served, body, mark, self._server.clusters), scope)
+
+    def _as_written(self, sample: Sample, scope: Scope) -> Sample:
+        """Read the object of a manifest again in the version the manifest is written in, if that is another one."""
+        wanted = scope.wanted.get(sample.mark.address)
+        if wanted is None or wanted.kind != "object" or wanted.properties["api_version"] == sample.served.api_version:
+            return sample
+        try:
+            served = self._server.served(wanted)
+        except Gone:
+            return sample
+        metadata = sample.body["metadata"]
+        body = self._server.get(served, metadata.get("namespace", ""), metadata["name"])
+        return sample if body is None else replace(sample, served=served, body=body)
+
+    def _clear(self, sample: Sample, wanted: Resource | None) -> Present | None:
+        """Show an object at once if nothing has to be asked for it."""
+        known = self._known.get(sample.uid)
+        digest = wanted.digest if wanted else ""
+        if known and known.version == sample.version and known.digest == digest:
+            return known.present
+        verdict = judge(sample.body, sample.served.form.object)
+        waits = verdict[0] not in (Health.HEALTHY, Health.SUSPENDED)
+        if waits and sample.served.form.object in _WORKLOADS:
+            return None
+        if wanted is not None and not is_as_applied(sample, wanted):
+            return None
+        seen = present(sample, wanted, verdict=verdict)
+        if not waits:
+            self._known[sample.uid] = _Known(sample.version, digest, seen)
+        return seen
+
+    def _unknown(self, view: View, served: Served, why: str) -> None:
+        for cluster in self._server.clusters:
+            view.unknown[f"{served.form.kind}@{cluster}"] = why
+            view.unknown[f"object@{cluster}"] = why
+
+    @staticmethod
+    def _uids(view: View) -> frozenset[str]:
+        return frozenset(seen.provider_id.rpartition("#")[2] for seen in view.present)
+
+    # --- the closer look ---
+
+    def _examined(self, sample: Sample, scope: Scope) -> tuple[Present, list[Finding]]:
+        """Ask the server what applying would change, and the pods why they do not come up."""
+        wanted = scope.wanted.get(sample.mark.address)
+        verdict = judge(sample.body, sample.served.form.object)
+        if verdict[0] in (Health.PROGRESSING, Health.DEGRADED) and sample.served.form.object in _WORKLOADS:
+            verdict = explained(self._server, sample.body, verdict, self._clock())
+        if wanted is None or is_as_applied(sample, wanted) or sample.body["metadata"].get("deletionTimestamp"):
+            return present(sample, wanted, verdict=verdict), []
+        if wanted.kind == "secret":
+            return present(sample, wanted, verdict=verdict), []
+        try:
+            answer, findings, in_place = self._asked(sample, wanted)
+        except ProviderError:
+            answer, findings, in_place = self._guessed(sample, wanted), [], True
+        seen = present(sample, wanted, answer, verdict, in_place=in_place)
+        if not findings and verdict[0] is Health.HEALTHY:
+            self._known[sample.uid] = _Known(sample.version, wanted.digest, seen)
+        return seen, findings
+
+    def _asked(self, sample: Sample, wanted: Resource) -> tuple[Json, list[Finding], bool]:
+        """Apply on trial: what the server would make of the wanted, what stands in the way, and whether it can."""
+        force = wanted.properties.get("force") is True
+        body = manifest_of(_filled(sample, wanted), sample.served.api_version, sample.served.form.object, sample.mark)
+        try:
+            answer = self._server.apply(sample.served, body, sample.body, force=force, dry_run=True)
+            return parts_of(answer), [], True
+        except Claimed as error:
+            return self._guessed(sample, wanted), [_error(wanted.address, str(error))], True
+        except Unchangeable as error:
+            guess = self._guessed(sample, wanted)
+            if wanted.kind == "object":
+                return guess, [], False
+            replaced = any(field.split("[")[0] in {*KINDS[wanted.kind].replaced_by, "spec"} for field in error.fields)
+            return guess, [] if replaced else [_error(wanted.address, str(error))], True
+        except Forbidden as error:
+            return self._guessed(sample, wanted), [Finding(Severity.WARNING, str(error), wanted.address)], True
+        except PermanentError as error:
+            return self._guessed(sample, wanted), _refusal(wanted.address, error), True
+
+    def _guessed(self, sample: Sample, wanted: Resource) -> Json:
+        """Work out from the record of ownership what the server would not say."""
+        live = parts_of(sample.body)
+        parts = fill(wanted_parts(wanted), live)
+        return simulated(dict(parts) if isinstance(parts, Mapping) else {}, live, owned_fields(sample.body["metadata"]))
+
+    # --- what is not ours ---
+
+    def _look_for_foreign(self, view: View, scope: Scope, resources: list[Served], pool: ThreadPoolExecutor) -> None:
+        spaces = {str(r.properties["namespace"]) for r in scope.wanted.values() if "namespace" in r.properties}
+        jobs = [(s, space) for s in resources for space in (sorted(spaces) if s.form.namespaced else [""])]
+
+        def strangers(job: tuple[Served, str]) -> list[Foreign] | str:
+            try:
+                return list(self._strangers(*job, scope))
+            except ProviderError as error:
+                return str(error)
+
+        for (served, _), found in zip(jobs, pool.map(strangers, jobs), strict=True):
+            if isinstance(found, str):
+                self._unknown(view, served, found)
+            else:
+                view.foreign += found
+
+    def _strangers(self, served: Served, namespace: str, scope: Scope) -> Iterator[Foreign]:
+        for _, page in self._server.pages(served, "", namespace, metadata_only=True):
+            for body in page:
+                metadata = body["metadata"]
+                owned = any(owner.get("controller") for owner in metadata.get("ownerReferences") or ())
+                if not owned and mark_of(metadata, scope.repository) is None:
+                    where = f"{self._server.handle}:{served.form.id}/{metadata.get('namespace', '')}"
+                    yield Foreign(served.form.kind, f"{where}/{metadata['name']}#{metadata['uid']}", metadata["name"])
+
+
+def _filled(sample: Sample, wanted: Resource) -> Resource:
+    """Put what is live in the place of what is known only at apply."""
+    parts = fill(wanted_parts(wanted), parts_of(sample.body))
+    own = {name: value for name, value in wanted.properties.items() if name in OWN_WORDS}
+    if "rolls_with" in own:
+        own["rolls_with"] = fill(own["rolls_with"], rolls_with_of(sample.body))
+    return replace(wanted, properties={**own, **(parts if isinstance(parts, Mapping) else {})})
+
+
+def _error(address: Address, message: str) -> Finding:
+    return Finding(Severity.ERROR, message, address)
+
+
+def _refusal(address: Address, error: PermanentError) -> list[Finding]:
+    """Tell why the server refuses; that it cannot try is no reason."""
+    return [] if "dry run" in str(error) or "dryRun" in str(error) else [_error(address, str(error))]
