@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reconciler.lines import count
 from reconciler.project import Place, Reading, open_repository, read_tree
 from reconciler.settings import Settings
-from reconciler.settings_file import read_settings
-from reconciler.trust import check_signature, refuse_local
-from specs.errors import ReconcilerError, RepositoryError, Severity
+from reconciler.trust import applied_before, check_signature, refuse_local, settings_before
+from specs.errors import ReconcilerError, Severity
 from specs.repository import Repository
 from specs.tree import Tree
 from specs.worktree import WorkTree
-from state.store import Outcome, Store
+from state.store import Store
 
 logger = logging.getLogger(__name__)
 
 _MOST_SHOWN = 20
 """Diagnostics of an invalid commit that are logged."""
-_RUNS = 200
-"""Runs that are looked at for the last good commit."""
 
 
 @dataclass(slots=True)
@@ -62,7 +58,7 @@ class Watch:
             self._repository = open_repository(self.place)
         return self._repository
 
-    def _accept(self, tree: Tree, store: Store, trusted: Iterable[Settings]) -> bool:
+    def _accept(self, tree: Tree, store: Store, trusted: tuple[Settings, ...]) -> bool:
         """Read a commit and keep it, if it is any good."""
         name = tree.commit[:12]
         reading = read_tree(tree, store)
@@ -83,36 +79,26 @@ class Watch:
         self._follow(reading.settings)
         return True
 
-    def _check_trust(self, reading: Reading, trusted: Iterable[Settings]) -> str:
+    def _check_trust(self, reading: Reading, trusted: tuple[Settings, ...]) -> str:
         if self.place.local:
             refuse_local(reading.settings)
             return ""
         return check_signature(self._opened(), reading.commit, (reading.settings, *trusted), self.place.directory)
 
-    def _before(self, store: Store) -> Iterator[Settings]:
+    def _before(self, store: Store) -> tuple[Settings, ...]:
         """Give the settings of the commit that was trusted last."""
         if self.good is not None:
-            yield self.good.settings
-        elif not self.place.local:
-            for commit in self._applied(store):
-                yield read_settings(self._opened().tree(commit))[0]
-                return
+            return (self.good.settings,)
+        return () if self.place.local else settings_before(self._opened(), self._head, store)
 
     def _go_back(self, store: Store) -> bool:
         """Begin with the last commit that was applied, where the latest is no good."""
         if self.place.local:
             return False
-        return any(self._accept(self._opened().tree(commit), store, ()) for commit in self._applied(store))
-
-    def _applied(self, store: Store) -> Iterator[str]:
-        """Give the commits of the branch that runs applied, the latest first."""
-        found = dict.fromkeys(run.commit for run in store.runs(limit=_RUNS) if run.outcome is Outcome.DONE)
-        for commit in found:
-            try:
-                if self._opened().is_ancestor(commit, self._head):
-                    yield commit
-            except RepositoryError as error:  # the branch was rewritten, or it was a working tree
-                logger.debug("%s is passed over: %s", commit, error)
+        repository = self._opened()
+        return any(
+            self._accept(repository.tree(commit), store, ()) for commit in applied_before(repository, self._head, store)
+        )
 
     def _follow(self, settings: Settings) -> None:
         """Turn to another branch if the settings name one."""

@@ -31,7 +31,7 @@ def run(options: Options, screen: Screen) -> Exit:
         document = document_of(ground, planned, failed)
         if options.json:
             screen.document(document)
-        else:
+        elif planned or not failed:
             show_plans(planned, screen)
         for fault in failed.values():
             say(fault, screen)
