@@ -11,6 +11,7 @@ import argparse
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from datetime import timedelta
@@ -22,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from providers import registry
+from providers.base import Provider
 from reconciler import settings
 from reconciler.cli import exits
 from reconciler.cli import parser as command_line
@@ -178,8 +179,7 @@ def _default(field: Any) -> str:
 def providers() -> str:
     """Describe every installed provider of this distribution and its kinds."""
     lines = ["# Providers", "", "Each is named by `plugin` in a site spec.", ""]
-    for name in registry.names():
-        plugin = registry.load(name)
+    for name, plugin in sorted(_plugins()):
         about = " ".join((plugin.__doc__ or "").split())
         lines += [f"## `{name}`", "", about, "", f"Roles: {words(plugin.roles)}", ""]
         rows = [
@@ -200,6 +200,14 @@ def providers() -> str:
             for _, about, described in _described(import_module(f"{package}.settings")):
                 lines += [f"`settings` of the node: {about}", "", *described]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _plugins() -> Iterator[tuple[str, type[Provider]]]:
+    """Load what `pyproject.toml` declares: what happens to be installed may be older."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    for name, target in declared["project"]["entry-points"]["reconciler.providers"].items():
+        module, _, attribute = target.partition(":")
+        yield name, getattr(import_module(module), attribute)
 
 
 # --- types -----------------------------------------------------------------------------------------

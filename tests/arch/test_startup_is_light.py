@@ -33,7 +33,7 @@ def heavy_modules_after(statement: str) -> set[str]:
     program = f"import sys\ntry:\n    {statement}\nexcept SystemExit:\n    pass\nprint(*sys.modules, file=sys.stderr)"
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
-    return HEAVY & set(done.stderr.splitlines()[-1].split())
+    return set(done.stderr.splitlines()[-1].split()) & HEAVY
 
 
 @pytest.mark.parametrize("heavy", sorted(HEAVY))
