@@ -13,6 +13,8 @@ INITIAL_POLICY = "eu.ict-flame.policies.InitialPolicy"
 STATE_CHANGE = "eu.ict-flame.policies.StateChange"
 ALERT = "eu.ict-flame.policies.Alert"
 SCALING = "eu.ict-flame.policies.Scaling"
+TOSCA_SCALING = "tosca.policies.Scaling"
+"""What SCALING derives from; services without FLAME types use it directly."""
 PLACEMENT = "eu.ict-flame.policies.Placement"
 QOS = "eu.ict-flame.policies.Qos"
 

@@ -32,6 +32,8 @@ CONDITION_KEYS = frozenset(
         "state",
     }
 )
+_BESIDE = ("metric", "schedule", "target_filter", "metadata")
+"""What stands beside a condition and belongs to it."""
 _LOGIC = frozenset({"and", "or", "not", "assert"})
 
 
@@ -164,7 +166,7 @@ def _event(cursor: Cursor) -> str:
 def _condition(given: Mapping[str, Cursor], topology: Topology) -> Mapping[str, Value]:
     """Read when a trigger fires: the condition, with the metric, schedule and filter that stand beside it."""
     frame = Frame(topology)
-    found = {key: evaluate(given[key], frame) for key in ("metric", "schedule", "target_filter") if key in given}
+    found = {key: evaluate(given[key], frame) for key in _BESIDE if key in given}
     cursor = given.get("condition")
     if cursor is None or cursor.value is None:
         return found

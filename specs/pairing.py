@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from specs.errors import Diagnostic, Severity
-from specs.flame import CONSTRAINT_PREFIX, SFEMC, STATE_CHANGE
+from specs.flame import CONSTRAINT_PREFIX, SCALING, SFEMC, STATE_CHANGE
 from specs.model import Alerts, Policy, Position, Service, Trigger
 from specs.wording import suggest
+
+_ACTING = (STATE_CHANGE, SCALING)
 
 
 def mismatches(alerts: Alerts, services: Iterable[Service]) -> Iterable[Diagnostic]:
@@ -25,7 +27,7 @@ def _mismatches(alerts: Alerts, service: Service) -> Iterable[Diagnostic]:
     if sfc != alerts.sfc:
         message = f"metadata.sfc is {alerts.sfc!r}, but {service.position.file} says {sfc!r}"
         yield _at(alerts.position, Severity.ERROR, "alerts-mismatch", message)
-    changes = {name: policy for name, policy in service.policies.items() if policy.is_a(STATE_CHANGE)}
+    changes = {name: policy for name, policy in service.policies.items() if any(map(policy.is_a, _ACTING))}
     for policy in alerts.policies.values():
         for trigger in policy.triggers.values():
             if SFEMC in _handlers(trigger):
@@ -39,7 +41,8 @@ def _trigger_mismatch(
     other = changes.get(policy.name)
     where = service.position.file
     if other is None:
-        message = f"{SFEMC} needs a StateChange policy {policy.name!r} in {where}{suggest(policy.name, changes)}"
+        what = f"a StateChange or Scaling policy {policy.name!r}"
+        message = f"{SFEMC} needs {what} in {where}{suggest(policy.name, changes)}"
         yield _at(policy.position, Severity.ERROR, "alerts-mismatch", message)
     elif trigger.name not in _watched(other):
         hint = suggest(trigger.name, _watched(other))
@@ -52,8 +55,11 @@ def _never_fired(alerts: Alerts, service: Service, changes: Mapping[str, Policy]
     for name, policy in changes.items():
         known = alerts.policies[name].triggers if name in alerts.policies else {}
         for trigger in policy.triggers.values():
-            watched = str(trigger.condition.get("constraint", "")).removeprefix(CONSTRAINT_PREFIX)
-            if watched and watched not in known:
+            constraint = trigger.condition.get("constraint")
+            if not isinstance(constraint, str) or not constraint.startswith(CONSTRAINT_PREFIX):
+                continue
+            watched = constraint.removeprefix(CONSTRAINT_PREFIX)
+            if watched not in known:
                 message = f"no trigger {watched!r} of a policy {name!r} in {alerts.position.file} ever fires this"
                 yield _at(trigger.position, Severity.WARNING, "never-fired", message)
 

@@ -12,6 +12,7 @@ from specs.lifecycle import Lifecycle
 from specs.model import Group, Node, Policy, Service, SiteSelector
 from specs.naming import is_name, need_name
 from specs.nodes import metadata, nodes, plain_text
+from specs.scaling import check_scaling
 from specs.substitution import check_mappings
 from specs.topology import Setting, Topology
 from specs.wording import kind_of
@@ -147,6 +148,7 @@ class _Parts:
         own = policies(topology)
         self.policies.update(own)
         self.lifecycle.read(topology, own)
+        check_scaling(topology, own)
         for node in topology.nodes.values():
             if node.inner is not None:
                 self.collect(node.inner)
