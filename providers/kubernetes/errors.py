@@ -27,6 +27,10 @@ class Unchangeable(PermanentError):  # noqa: N818
         self.fields = fields
 
 
+class Moved(TransientError):  # noqa: N818
+    """Somebody else was faster; look again."""
+
+
 class Forbidden(PermanentError):  # noqa: N818
     """We may not do this."""
 
@@ -95,7 +99,7 @@ def _conflict(what: str, message: str, causes: list[Any]) -> ProviderError:
     )
     if claims:
         return Claimed(f"{what}: {told(claims)}", claims)
-    return TransientError(message)
+    return Moved(message)
 
 
 def told(claims: tuple[Claim, ...]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from providers.base import Mark, PermanentError, Present, TransientError
 from providers.kubernetes.discovery import Served
-from providers.kubernetes.errors import Gone
+from providers.kubernetes.errors import Gone, Moved
 from providers.kubernetes.identity import parse_identity
 from providers.kubernetes.kinds import BY_RESOURCE, FORMS
 from providers.kubernetes.naming import ADDRESS, ADOPTED, REPOSITORY, Json, mark_annotations, mark_labels, mark_of
@@ -34,6 +34,12 @@ class Hands:
     def create(self, resource: Resource, mark: Mark) -> Present:
         """Make an object, or find it made."""
         served = self._served(resource)
+        try:
+            return self._found_or_written(served, resource, mark)
+        except Moved:  # made in the same moment, perhaps by ourselves
+            return self._found_or_written(served, resource, mark)
+
+    def _found_or_written(self, served: Served, resource: Resource, mark: Mark) -> Present:
         live = self._server.get(served, str(resource.properties.get("namespace", "")), str(resource.properties["name"]))
         if live is not None:
             self._check_ours(live, mark, resource)
@@ -97,7 +103,10 @@ class Hands:
         return self._shown(served, self._server.apply(served, body, live, force=force), mark, resource)
 
     def _served(self, resource: Resource) -> Served:
-        served = self._server.served(resource)
+        try:
+            served = self._server.served(resource)
+        except Gone as error:
+            raise TransientError(f"{resource.address}: {error}") from error
         if resource.kind == "object" and served.form.id not in BY_RESOURCE:
             check_allowed(served.form.id, resource, self._settings)
         return served

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
 from graphlib import TopologicalSorter
+from time import monotonic
 from typing import Protocol
 
 import pytest
@@ -35,6 +36,8 @@ from specs.values import Reference, Secret, Value, encode, expressions, rewrite
 
 REPOSITORY = "0123456789ab"
 PASSWORD = "correct-horse-battery-staple"
+PATIENCE_SECONDS = 60
+"""How long a system may take to remove an object."""
 
 
 class ProviderCase(Protocol):
@@ -531,9 +534,17 @@ def build(
 
 
 def take_apart(provider: Provider, wanted: Mapping[Address, Resource], made: Mapping[Address, Present]) -> None:
-    """Delete everything, what requires others first."""
+    """Delete everything, what requires others first; wait for what the system still works on."""
     for resource in reversed(in_order(wanted)):
-        provider.delete(made[resource.address])
+        if provider.delete(made[resource.address]) is not None:
+            wait_until_gone(provider, wanted, made[resource.address])
+
+
+def wait_until_gone(provider: Provider, wanted: Mapping[Address, Resource], present: Present) -> None:
+    """Look until an object is gone."""
+    deadline = monotonic() + PATIENCE_SECONDS
+    while present.provider_id in ids(look(provider, wanted)):
+        assert monotonic() < deadline, f"{present.provider_id} did not go"
 
 
 def look(provider: Provider, wanted: Mapping[Address, Resource], *, unmanaged: bool = False) -> Snapshot:

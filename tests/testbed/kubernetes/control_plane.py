@@ -1,6 +1,6 @@
 """A real Kubernetes control plane of its own for one test session: etcd, API server and controllers on loopback.
 
-There are no nodes: `kubelet` plays them. By hand: `python -m tests.testbed.kubernetes.control_plane DIRECTORY [MINUTES]`
+There are no nodes: `kubelet` plays them. By hand: `python -m tests.testbed.kubernetes.control_plane FOLDER [MINUTES]`
 prints the kubeconfig and serves until Ctrl-C or until the minutes (60) are over. Needs `install.sh`, once, and openssl.
 """
 

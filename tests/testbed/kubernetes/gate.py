@@ -200,7 +200,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _with_more(data: bytes) -> bytes:
-    """Pretend that the list goes on."""
+    """Let the list go on in a second page, with the last object at least."""
     page = json.loads(data)
     page["metadata"].setdefault("continue", "there-is-more")
+    page["items"] = page["items"][:-1]
     return json.dumps(page).encode()
