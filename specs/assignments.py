@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from specs.checks import check
+from specs.checks import BROKEN, check
 from specs.cursor import Cursor
 from specs.definitions import Schema
-from specs.functions import BROKEN, Frame, evaluate
+from specs.functions import Frame, evaluate
 from specs.typesystem import TypeSpace
 from specs.values import Value
 from specs.wording import suggest

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol, cast
 
-from specs import entries
+from specs import collector, entries
 from specs.codec import (
     Json,
     decode_alerts,
@@ -69,9 +69,10 @@ def read_catalogue(tree: Tree, cache: Cache | None = None, include: Iterable[str
     `include` narrows which files are read as documents (what they import is read anyway): patterns as of
     `fnmatch`, in which `*` also crosses folders. `RepositoryError` if the tree cannot be read.
     """
-    reading = _Reading(tree, cache, entries.candidates(tree, include))
-    reading.run()
-    return _assemble(tree, reading.entries, reading.surroundings)
+    with collector.at_rest():
+        reading = _Reading(tree, cache, entries.candidates(tree, include))
+        reading.run()
+        return _assemble(tree, reading.entries, reading.surroundings)
 
 
 class _Reading:

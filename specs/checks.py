@@ -6,9 +6,10 @@ What is known only later (references, secrets, calls on them) passes; so does wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from specs import units
+from specs.constraints import Constraint
 from specs.cursor import Cursor
 from specs.definitions import PRIMITIVES, Kind, Schema, Type
 from specs.typesystem import TypeSpace
@@ -21,12 +22,16 @@ _TIMESTAMP = re.compile(
 )
 
 
+BROKEN = Reference("", "")
+"""Stands for a value whose fault is reported already; whoever meets it says nothing more."""
+
+
 class Unfit(ValueError):  # noqa: N818 - reads as what it says
     """A value is not of its type; the message goes on from 'must be'."""
 
 
 def check(space: TypeSpace, schema: Schema, value: Value, cursor: Cursor) -> Value:
-    """Give the value as its schema has it; what does not fit is reported at the cursor."""
+    """Give the value as its schema has it, or `BROKEN` if it does not fit, which is reported at the cursor."""
     if isinstance(value, Reference | Secret | Call):
         return _check_late(schema, value, cursor)
     if schema.type not in PRIMITIVES:
@@ -43,7 +48,7 @@ def check(space: TypeSpace, schema: Schema, value: Value, cursor: Cursor) -> Val
             value = _PRIMITIVES[primitive](value)
         except ValueError as error:
             cursor.error("wrong-type", f"{cursor.name} must be {error}, not {kind_of(value)}")
-            return value
+            return BROKEN
         value = _check_entries(space, schema, value, cursor)
     if schema.constraints:
         _check_constraints(schema.constraints, primitive, value, cursor)
@@ -70,11 +75,12 @@ def _holds_function(value: object) -> bool:
 def _check_late(schema: Schema, value: Reference | Secret | Call, cursor: Cursor) -> Value:
     if isinstance(value, Secret) and schema.type in PRIMITIVES - {"string"}:
         cursor.error("wrong-type", f"{cursor.name} must be {_article(schema.type)}; a secret is always text")
+        return BROKEN
     return value
 
 
-def _check_constraints(clauses: object, primitive: str, value: Value, cursor: Cursor) -> None:
-    for clause in clauses:  # type: ignore[attr-defined] # a tuple of constraints
+def _check_constraints(clauses: Iterable[Constraint], primitive: str, value: Value, cursor: Cursor) -> None:
+    for clause in clauses:
         fault = clause.fault(primitive, value)
         if fault:
             shown = kind_of(value) if isinstance(value, list | Mapping) else repr(value)
@@ -106,7 +112,7 @@ def _check_data(space: TypeSpace, data_type: Type, schema: Schema, value: Value,
         return check(space, inner, value, cursor)
     if not isinstance(value, Mapping):
         cursor.error("wrong-type", f"{cursor.name} must be a mapping ({data_type.name}), not {kind_of(value)}")
-        return value
+        return BROKEN
     return _check_structure(space, data_type, value, cursor)
 
 

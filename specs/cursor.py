@@ -20,7 +20,7 @@ Pointer: TypeAlias = tuple[Step, ...]
 
 MAX_FAULTS = 200
 """After how many faults a document is bad enough."""
-MAX_EFFORT = 1_500_000
+MAX_EFFORT = 600_000
 """How many values one document may come to; no honest one comes near."""
 MAX_VALUE_DEPTH = 80
 """How deep lists and mappings may stand in each other once functions are worked out."""

@@ -1,10 +1,11 @@
-"""Node filters: whether a node template has the properties and capabilities that are asked for."""
+"""Node filters: which properties and capabilities a node must have to fulfil a requirement."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from specs.constraints import OPERATORS, read_constraint
+from specs.constraints import OPERATORS, Constraint, read_constraint, read_constraints
 from specs.cursor import Cursor
 from specs.definitions import Kind, Schema
 from specs.functions import Entity
@@ -15,46 +16,76 @@ _CAPABILITY_KEYS = frozenset({"properties", "description"})
 _FILTER_KEYS = _CAPABILITY_KEYS | {"capabilities"}
 
 
-def passes(node_filter: Cursor, node: Entity, space: TypeSpace) -> bool:
-    """Tell whether a node passes a filter; what is wrong with the filter is reported."""
-    given = node_filter.fields(_FILTER_KEYS)
-    for name, clause in _entries(given.get("properties")):
-        schema = node.type.properties.get(name)
-        if schema is None or not _fits(schema, node.property(name), clause):
-            return False
-    return all(_offers(node, name, clause, space) for name, clause in _entries(given.get("capabilities")))
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    """What one property must be."""
+
+    name: str
+    constraints: Sequence[Constraint]
+
+    def fits(self, schema: Schema, value: Value) -> bool:
+        return value is not None and not any(one.fault(schema.type, value) for one in self.constraints)
 
 
-def _offers(node: Entity, wanted: str, cursor: Cursor, space: TypeSpace) -> bool:
-    """Tell whether a capability, named or of a type, has the properties that are asked for."""
-    full = space.full_name(Kind.CAPABILITY, wanted)
-    clauses = list(_entries(cursor.fields(_CAPABILITY_KEYS).get("properties")))
-    return any(
-        _capability_fits(node, name, clauses)
-        for name, definition in node.type.capabilities.items()
-        if name == wanted or (full and definition.type.is_a(full))
-    )
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What one capability, named or of a type, must be."""
+
+    name: str
+    type: str
+    clauses: Sequence[_Clause]
+
+    def is_made_by(self, node: Entity) -> bool:
+        return any(
+            self._fits(node, name)
+            for name, definition in node.type.capabilities.items()
+            if name == self.name or (self.type and definition.type.is_a(self.type))
+        )
+
+    def _fits(self, node: Entity, capability: str) -> bool:
+        schemas = node.type.capabilities[capability].properties
+        return all(
+            one.name in schemas and one.fits(schemas[one.name], node.capability_property(capability, one.name))
+            for one in self.clauses
+        )
 
 
-def _capability_fits(node: Entity, capability: str, clauses: Iterable[tuple[str, Cursor]]) -> bool:
-    schemas = node.type.capabilities[capability].properties
-    return all(
-        name in schemas and _fits(schemas[name], node.capability_property(capability, name), clause)
-        for name, clause in clauses
-    )
+@dataclass(frozen=True, slots=True)
+class NodeFilter:
+    """A filter that is read once and held against many nodes."""
+
+    clauses: Sequence[_Clause]
+    offers: Sequence[_Offer]
+
+    def passes(self, node: Entity) -> bool:
+        """Tell whether a node is as the filter says."""
+        schemas = node.type.properties
+        own = all(one.name in schemas and one.fits(schemas[one.name], node.property(one.name)) for one in self.clauses)
+        return own and all(one.is_made_by(node) for one in self.offers)
 
 
-def _fits(schema: Schema, value: Value, clause: Cursor) -> bool:
-    if value is None:
-        return False
-    match clause.value:
-        case {**one} if len(one) == 1 and next(iter(one)) in OPERATORS:
-            clauses = [read_constraint(operator, operand) for operator, operand in clause.fields().items()]
-        case list():
-            clauses = [read_constraint(operator, operand) for operator, operand in clause.named_items()]
-        case _:
-            clauses = [read_constraint("equal", clause)]
-    return all(one is not None and not one.fault(schema.type, value) for one in clauses)
+def read_filter(cursor: Cursor, space: TypeSpace) -> NodeFilter:
+    """Read a filter; what is wrong with it is reported and left out."""
+    given = cursor.fields(_FILTER_KEYS)
+    offers = [
+        _Offer(name, space.full_name(Kind.CAPABILITY, name), _clauses(item.fields(_CAPABILITY_KEYS).get("properties")))
+        for name, item in _entries(given.get("capabilities"))
+    ]
+    return NodeFilter(_clauses(given.get("properties")), offers)
+
+
+def _clauses(cursor: Cursor | None) -> Sequence[_Clause]:
+    return [_Clause(name, _constraints(item)) for name, item in _entries(cursor)]
+
+
+def _constraints(cursor: Cursor) -> Sequence[Constraint]:
+    """Read one constraint, a list of them, or a plain value that is to be equal."""
+    if isinstance(cursor.value, list):
+        return read_constraints(cursor)
+    is_clause = isinstance(cursor.value, dict) and len(cursor.value) == 1 and next(iter(cursor.value)) in OPERATORS
+    written = cursor.fields().items() if is_clause else [("equal", cursor)]
+    found = (read_constraint(operator, operand) for operator, operand in written)
+    return [one for one in found if one is not None]
 
 
 def _entries(cursor: Cursor | None) -> Iterable[tuple[str, Cursor]]:

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
+from specs.checks import BROKEN
 from specs.cursor import Cursor
 from specs.definitions import Type
 from specs.errors import FunctionError
 from specs.values import Call, Reference, Secret, Value
 from specs.values import evaluate as work_out
 from specs.wording import kind_of, suggest
-
-BROKEN = Reference("", "")
-"""Stands for a value whose fault is reported already; whoever meets it says nothing more."""
 
 _MAX_TRAIL = 60
 _SECRET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
@@ -72,8 +70,8 @@ class World(Protocol):
     def entity_names(self) -> Iterable[str]:
         """Give the names of all node templates."""
 
-    def nodes_of_type(self, name: str, cursor: Cursor) -> Sequence[str]:
-        """Give the names of the nodes of a type; reports a type that is unknown."""
+    def nodes_of_type(self, name: str, cursor: Cursor) -> Sequence[str] | None:
+        """Give the names of the nodes of a type; None for a type that is unknown, which is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +342,8 @@ def _get_artifact(cursor: Cursor, frame: Frame) -> Value:
 
 def _get_nodes_of_type(cursor: Cursor, frame: Frame) -> Value:
     words = _words(cursor, 1)
-    return list(frame.world.nodes_of_type(str(words[0]), cursor)) if words else BROKEN
+    names = frame.world.nodes_of_type(str(words[0]), cursor) if words else None
+    return BROKEN if names is None else list(names)
 
 
 def _get_operation_output(cursor: Cursor, frame: Frame) -> Value:

@@ -18,39 +18,34 @@ def merged(document: Document, members: Sequence[Imported]) -> dict[str, object]
     if not isinstance(data, Mapping):
         return {}
     found: dict[str, object] = {key: value for key, value in data.items() if key != "imports"}
+    names = frozenset(
+        f"{one.prefix}{name}" for one in members for kind in Kind for name in _section(one.document, kind)
+    )
     for kind in Kind:
         types: dict[str, object] = {}
         for member in members:
-            types.update(_definitions(member.document, kind, member.prefix))
-        types.update(_definitions(document, kind, ""))
+            for name, definition in _section(member.document, kind).items():
+                types[f"{member.prefix}{name}"] = _renamed(definition, names, member.prefix)
+        types.update(_section(document, kind))
         if types:
             found[kind.section] = types
     return found
 
 
-def _definitions(document: Document, kind: Kind, prefix: str) -> Mapping[str, object]:
-    data = document.data
-    section = data.get(kind.section) if isinstance(data, Mapping) else None
-    if not isinstance(section, Mapping):
-        return {}
-    if not prefix:
-        return section
-    own = frozenset(
-        name
-        for one in Kind
-        if isinstance(data, Mapping) and isinstance(names := data.get(one.section), Mapping)
-        for name in names
-    )
-    return {f"{prefix}{name}": _renamed(definition, own, prefix) for name, definition in section.items()}
+def _section(document: Document, kind: Kind) -> Mapping[str, object]:
+    section = document.data.get(kind.section) if isinstance(document.data, Mapping) else None
+    return section if isinstance(section, Mapping) else {}
 
 
 def _renamed(value: object, names: frozenset[str], prefix: str, key: str = "") -> object:
-    """Give a definition with every name of a type of its own document prefixed."""
+    """Give a definition with the prefix before every name of a type that carries it."""
+    if not prefix:
+        return value
     match value:
         case Mapping():
             return {name: _renamed(item, names, prefix, name) for name, item in value.items()}
         case list():
             return [_renamed(item, names, prefix, key if key in _LISTING_KEYS else "") for item in value]
-        case str() if value in names and (key in _NAMING_KEYS or key in _LISTING_KEYS):
+        case str() if f"{prefix}{value}" in names and (key in _NAMING_KEYS or key in _LISTING_KEYS):
             return f"{prefix}{value}"
     return value

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from specs.assignments import Assignments
 from specs.cursor import Cursor
 from specs.definitions import Kind, RequirementDefinition, Type
-from specs.filters import passes
+from specs.filters import read_filter
 from specs.functions import Entity, Frame, World
 from specs.typebuilder import read_occurrences
 from specs.typesystem import TypeSpace
 from specs.wording import suggest
 
+_TRY = 5
+"""What it costs to hold a filter against a node, in values."""
 _ENOUGH = 10
 """How many candidates a message names at most."""
 
@@ -190,16 +192,15 @@ class _Resolver:
     ) -> Sequence[Entity]:
         """Find who could be meant; a few are enough to know that it is not clear."""
         found: list[Entity] = []
+        read = [read_filter(one, self._seeker.space) for one in filters]
         for nodes in self._seeker.candidates.of(node_type):
             if not self._capability(definition, nodes[0], given):
                 continue
             for node in nodes:
                 if len(found) > _ENOUGH:
                     return found
-                self._seeker.home.faults.spend(1)
-                if node.name != self._seeker.entity.name and all(
-                    passes(one, node, self._seeker.space) for one in filters
-                ):
+                self._seeker.home.faults.spend(_TRY if read else 1)
+                if node.name != self._seeker.entity.name and all(one.passes(node) for one in read):
                     found.append(node)
         return found
 

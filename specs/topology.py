@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from specs.assignments import Assignments
-from specs.checks import check, verify_default
+from specs.checks import BROKEN, check, verify_default
 from specs.cursor import Cursor
 from specs.definitions import Kind, Type
-from specs.functions import BROKEN, Frame, Trail, evaluate
+from specs.functions import Frame, Trail, evaluate
 from specs.model import Subject
 from specs.naming import Naming, need_name
 from specs.requirements import Bond, Candidates, RelationshipTemplate, Seeker, read_relationships, resolve
@@ -53,7 +53,8 @@ _OUTPUT_KEYS = frozenset({"description", "value", "type", "required"})
 
 
 _EFFORT = 100
-"""What a topology that stands in for a node costs beside its values."""
+_NODE_EFFORT = 30
+"""What a topology, and a node template, cost beside their values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ class NodeTemplate:
         its_type: Type,
     ) -> None:
         self.topology = topology
-        cursor.faults.spend(1 + len(its_type.capabilities) + len(its_type.interfaces))
+        cursor.faults.spend(_NODE_EFFORT + len(its_type.capabilities) + len(its_type.interfaces))
         self.name = name
         self.cursor = cursor
         self.type = its_type
@@ -257,12 +258,13 @@ class Topology:
         """Give the names of all node templates."""
         return self.nodes
 
-    def nodes_of_type(self, name: str, cursor: Cursor) -> Sequence[str]:
-        """Give the names of the nodes of a type; reports a type that is unknown."""
+    def nodes_of_type(self, name: str, cursor: Cursor) -> Sequence[str] | None:
+        """Give the names of the nodes of a type; None for a type that is unknown, which is reported."""
         full = self.space.full_name(Kind.NODE, name)
         if not full:
             cursor.error("unknown-type", f"there is no node type {name!r}{suggest(name, self.space.names(Kind.NODE))}")
-        return sorted(self.naming.node(node.name) for node in self.nodes.values() if full and node.type.is_a(full))
+            return None
+        return sorted(self.naming.node(node.name) for node in self.nodes.values() if node.type.is_a(full))
 
     @cached_property
     def relationships(self) -> Mapping[str, RelationshipTemplate]:

@@ -54,7 +54,7 @@ class TypeSpace:
         elif other is None:
             self._own[key] = definition
             if self._parent is None:
-                self._short.setdefault((kind, definition.name.removeprefix(f"tosca.{kind}s.")), definition.name)
+                self._short[(kind, ".".join(definition.name.split(".")[2:]))] = definition.name
                 self._short.setdefault((kind, definition.name.rpartition(".")[2]), definition.name)
         elif other.cursor.value != definition.cursor.value:
             where = other.cursor.position()
