@@ -27,14 +27,20 @@ from specs.yaml_events import READER_ERRORS, NextEvent, content_start, explain, 
 MAX_DEPTH = 64
 """How deep lists and mappings may stand in each other, aliases followed."""
 
-MAX_NODES = 400_000
-"""How many keys and values a document may have, aliases followed."""
+MAX_NODES = 250_000
+"""How many keys and values a document may have, aliases followed; some 6,000 node templates."""
+
+MAX_ANCHORS = 10_000
+"""How many anchors a document may have."""
 
 MAX_ALIASED_CHARACTERS = 16_000_000
 """How much text aliases may add to what is written."""
 
-MAX_FAULTS = 200
-"""How many faults of one severity are noted; the rest is counted."""
+MAX_FAULTS = 100
+"""How many errors are noted before reading on is useless."""
+
+MAX_HINTS = 50
+"""How many hints are noted."""
 
 HARMFUL = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff\ud800-\udfff"
 """Characters that no value may hold, written or escaped: terminals, databases and JSON choke on them."""
@@ -64,30 +70,29 @@ class Faults:
 
     def __init__(self) -> None:
         self.found: list[Fault] = []
-        self._counts = dict.fromkeys(Severity, 0)
+        self._left = {Severity.ERROR: MAX_FAULTS, Severity.WARNING: MAX_FAULTS, Severity.HINT: MAX_HINTS}
 
     def add(self, fault: Fault) -> None:
-        """Note one fault."""
-        self._counts[fault.severity] += 1
-        if not self.full(fault.severity):
+        """Note one fault; the last one that is noted says that there are more."""
+        left = self._left[fault.severity]
+        if left > 0:
             self.found.append(fault)
+        elif left == 0:
+            message = f"no more {fault.severity}s of this document are shown"
+            self.found.append(Fault(fault.line, fault.column, fault.severity, "more-faults", message))
+        self._left[fault.severity] = left - 1
 
     def full(self, severity: Severity) -> bool:
         """Tell whether no more faults of this severity are noted."""
-        return self._counts[severity] > MAX_FAULTS
+        return self._left[severity] < 0
 
     def error(self, line: int, column: int, code: str, message: str) -> None:
         """Note one error."""
         self.add(Fault(line, column, Severity.ERROR, code, message))
 
     def all(self) -> list[Fault]:
-        """Give the faults, and how many more there were."""
-        faults = sorted(self.found)
-        for severity, count in self._counts.items():
-            if count > MAX_FAULTS:
-                message = f"only the first {MAX_FAULTS} {severity}s of this document are shown"
-                faults.append(Fault(faults[-1].line, faults[-1].column, severity, "more-faults", message))
-        return faults
+        """Give the faults in order."""
+        return sorted(self.found)
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error: the fault is already noted
@@ -339,6 +344,8 @@ class Composer:
     def _anchor(self, event: Any, value: Any) -> _Anchor:
         self._check_name(event, self._text.find(f"&{event.anchor}", event.start_mark.index))
         anchor = self._anchors[event.anchor] = _Anchor(value)
+        if len(self._anchors) > MAX_ANCHORS:
+            raise self._stop(event, "too-large", f"the document has more than {MAX_ANCHORS} anchors")
         return anchor
 
     def _check_name(self, event: Any, index: int) -> None:

@@ -125,6 +125,7 @@ def _without_directives(text: str, faults: Faults) -> str:
     blanked, directives = take_directives(text)
     for index, directive in directives[:_MOST_SHOWN]:
         if directive.split() != ["YAML", "1.2"]:
-            message = f"the directive %{directive[:40]} is not supported; documents are YAML 1.2; remove this line"
+            word = directive.split()[0][:40] if directive.split() else ""
+            message = f"the directive %{word} is not supported here; documents are YAML 1.2; remove this line"
             faults.error(*line_and_column(text, index), "yaml-directive", message)
     return blanked

@@ -189,7 +189,7 @@ class _Topology:
                 return {name: words}
             case "token", [_, str() as separator, *_] if len(separator) == 1:
                 return {name: [self._value(word) for word in words]}
-            case "concat", [_, *_]:
+            case "concat", _:
                 return {name: [self._value(word) for word in words]}
         return _LATER
 

@@ -24,6 +24,7 @@ from toscaparser.utils.yamlparser import load_yaml
 from specs import library
 from specs.document import load
 from specs.judge_dialect import prepare
+from specs.judge_speed import quicken
 from specs.judge_types import Definitions, Types
 
 MAX_COMPLAINTS = 50
@@ -60,6 +61,7 @@ class Parser:
         ExceptionCollector.appendException = staticmethod(self._collect)
         toscaparser.tosca_template.update_definitions = _keep_definitions
         UnsupportedType.un_supported_types = []
+        self._forget = quicken()
         plain, nfv = _known_types()
         self._known = {_NFV_VERSION: nfv}
         self._plain = plain
@@ -70,6 +72,7 @@ class Parser:
         """Read a merged template without imports; never raises."""
         version = str(template.get("tosca_definitions_version"))
         self._collected.clear()
+        self._forget()
         EntityType.TOSCA_DEF = pickle.loads(self._pickled.get(version, self._pickled_plain))  # noqa: S301 - our own
         crash = ""
         try:
