@@ -46,7 +46,7 @@ def parts_of(body: Mapping[str, Any]) -> dict[str, Value]:
             parts[name] = found
     for name, value in body.items():
         if name == "spec" and isinstance(value, Mapping) and value:
-            parts |= {f"spec.{field}": item for field, item in value.items()}
+            parts |= {f"spec.{field}": _without_note(field, item) for field, item in value.items()}
         elif name not in _LEFT_OUT:
             parts[name] = value
     return parts
@@ -86,6 +86,16 @@ def _note_rolls_with(body: Json, value: Value) -> None:
     metadata["annotations"] = {**(metadata.get("annotations") or {}), ROLLS_WITH: compact(encode(value))}
     template["metadata"] = metadata
     body["spec"]["template"] = template
+
+
+def _without_note(field: str, value: Any) -> Any:
+    """Leave out of a pod template what `rolls_with` has written there: that is a property of its own."""
+    metadata = value.get("metadata") if field == "template" and isinstance(value, Mapping) else None
+    if not metadata or ROLLS_WITH not in (metadata.get("annotations") or {}):
+        return value
+    annotations = {key: text for key, text in metadata["annotations"].items() if key != ROLLS_WITH}
+    others = {key: item for key, item in metadata.items() if key != "annotations"}
+    return {**value, "metadata": {**others, "annotations": annotations} if annotations else others}
 
 
 def rolls_with_of(body: Mapping[str, Any]) -> Value:
@@ -195,11 +205,9 @@ def seen_through(wanted: Value, live: Any, answer: Any) -> Value:
         return fill(wanted, live)
     match wanted, live, answer:
         case Mapping(), Mapping(), Mapping():
-            shown = [key for key in live if key in wanted or key not in answer]
-            return {
-                key: seen_through(wanted[key], live[key], answer.get(key)) if key in wanted else live[key]
-                for key in (*(k for k in wanted if k in live), *(k for k in shown if k not in wanted))
-            }
+            ours = {key: seen_through(wanted[key], live[key], answer.get(key)) for key in wanted if key in live}
+            moved = {key: live[key] for key in live if key not in wanted and answer.get(key) != live[key]}
+            return {**ours, **moved}
         case str(), _, _:
             return cast("Value", live)
         case Sequence(), list(), list():
@@ -216,7 +224,7 @@ def _list_through(wanted: Sequence[Value], live: list[Any], answer: list[Any]) -
     there, then = {item[key]: item for item in live}, {item[key]: item for item in answer}
     ours = {cast("Mapping[str, Any]", item)[key]: item for item in wanted}
     shown: list[Value] = [seen_through(ours[name], there[name], then.get(name)) for name in ours if name in there]
-    return [*shown, *(there[name] for name in there if name not in ours and name not in then)]
+    return [*shown, *(there[name] for name in there if name not in ours and then.get(name) != there[name])]
 
 
 def _paired(wanted: Sequence[Value], live: Any) -> list[tuple[Value, Any]]:

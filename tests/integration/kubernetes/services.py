@@ -78,7 +78,7 @@ def site(name: str, kubeconfig: Path, clusters: Iterable[str] = ("edge-1",), **s
     )
 
 
-def function(name: str, *needs: str, image: str = "", **more: Value) -> Node:
+def function(name: str, *needs: str, image: Value = "", **more: Value) -> Node:
     """Give a container function with one port that requires others."""
     properties: dict[str, Value] = {
         "hypervisor": "docker",
