@@ -90,7 +90,7 @@ class Loop:
         finally:
             self._stopping.set()
             self._clockwork.stop()
-            self._close()
+            self.close()
         logger.info("stopped")
 
     def once(self) -> bool:
@@ -100,7 +100,7 @@ class Loop:
             turns = self.tick()
             return self._goal is not None and all(turn.result() in _WELL for turn in turns)
         finally:
-            self._close()
+            self.close()
 
     def stop(self) -> None:
         """Begin nothing any more."""
@@ -222,7 +222,8 @@ class Loop:
     def _open_store(self) -> Store:
         return open_store(self._place.store_url, self._place.state_dir)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Wait for turns that are still taken, and let go of the providers."""
         self._pool.shutdown(wait=True)
         self._connections.close()
 

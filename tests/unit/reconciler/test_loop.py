@@ -36,6 +36,7 @@ class Watched:
     caplog: pytest.LogCaptureFixture
     now: datetime = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
     loops: list[Loop] = field(default_factory=list)
+    worlds: list[Database] = field(default_factory=list)
 
     @property
     def loop(self) -> Loop:
@@ -60,7 +61,8 @@ class Watched:
 
     def world(self) -> Database:
         """Open the emulated site."""
-        return sabotage.open_site(self.city.folder / ".reconciler", SITE)
+        self.worlds.append(sabotage.open_site(self.city.folder / ".reconciler", SITE))
+        return self.worlds[-1]
 
     def addresses(self) -> set[str]:
         """Give what is there."""
@@ -83,7 +85,9 @@ def watched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Watche
     watched = Watched(city, caplog)
     yield watched
     for loop in watched.loops:
-        loop._close()
+        loop.close()
+    for world in watched.worlds:
+        world.close()
 
 
 def test_a_commit_is_applied_and_then_all_is_quiet(watched: Watched) -> None:
