@@ -451,8 +451,10 @@ class ProviderSuite:
 
 
 def expanded(provider: Provider, deployments: Iterable[Deployment]) -> list[Resource]:
-    """Give the resources of all deployments as the provider gives them."""
-    found: list[Resource] = []
+    """Give the resources of all deployments and of their sites as the provider gives them."""
+    deployments = tuple(deployments)
+    sites = {deployment.site.name: deployment.site for deployment in deployments}
+    found = [resource for site in sites.values() for resource in provider.foundation(site)]
     for deployment in deployments:
         found += provider.expand(deployment)
     return found

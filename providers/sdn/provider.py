@@ -1,0 +1,234 @@
+"""Speaks the provider protocol for an SDN fabric."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from threading import Lock
+from typing import ClassVar
+
+from providers.base import (
+    Context,
+    Finding,
+    Kind,
+    Mark,
+    PermanentError,
+    Present,
+    Scope,
+    Snapshot,
+)
+from providers.sdn import core, services
+from providers.sdn.controller import Controller
+from providers.sdn.examine import examine
+from providers.sdn.expand import expand, foundation
+from providers.sdn.hand import Hand, Work, work_of
+from providers.sdn.kinds import KINDS, PROVIDER
+from providers.sdn.ledger import Ledger, Record
+from providers.sdn.marks import cookie_of, kind_of, owner
+from providers.sdn.objects import Objects
+from providers.sdn.settings import Settings, connect, read_settings
+from providers.sdn.sight import Sight
+from providers.sdn.topology import Fabric, Port, read_fabric
+from specs.model import Address, Deployment, Resource, Role, Site, parse_address
+
+
+class Sdn:
+    """One binding to the controller of a fabric."""
+
+    name: ClassVar[str] = PROVIDER
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.NETWORK})
+    kinds: ClassVar[Mapping[str, Kind]] = KINDS
+
+    def __init__(
+        self,
+        context: Context,
+        open_controller: Callable[[Settings], Controller] = connect,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._context, self._binding, self._site = context, context.binding.name, context.site
+        self._settings = read_settings(context.site, context.binding)
+        self._controller = open_controller(self._settings)
+        self._ledger = Ledger(context.state_dir / f"sdn-{context.site.name}-{context.binding.name}.jsonl", clock)
+        self._locks: dict[int, Lock] = {}
+        self._lock = Lock()
+
+    @cached_property
+    def fabric(self) -> Fabric:
+        """The fabric as the site draws it; `SpecError` if it cannot be one."""
+        return read_fabric(self._site)
+
+    @cached_property
+    def _sight(self) -> Sight:
+        return Sight(
+            self._controller,
+            self.fabric,
+            self._ledger,
+            full_look=self._settings.full_look,
+            clock=time.monotonic,
+        )
+
+    @cached_property
+    def _hand(self) -> Hand:
+        return Hand(self._controller, self._sight)
+
+    @cached_property
+    def _objects(self) -> Objects:
+        return Objects(self._sight, self._ledger)
+
+    # --- what is wanted ---
+
+    def foundation(self, site: Site) -> Iterable[Resource]:
+        """Give the switches and the ports."""
+        return foundation(site.name, self.fabric, self._binding)
+
+    def expand(self, deployment: Deployment) -> Iterable[Resource]:
+        """Give names and trees."""
+        return expand(deployment, self.fabric, self._settings.prefix, self._binding)
+
+    # --- looking ---
+
+    def observe(self, scope: Scope) -> Snapshot:
+        """Count on every switch, and list where the numbers moved."""
+        own = owner(scope.repository, scope.site)
+        with self._lock:
+            self._sight.refresh(own)
+        foreign = [found for found, _, _ in self._objects.foreign(own)] if scope.unmanaged else []
+        return Snapshot(
+            present=sorted(self._objects.presents(scope), key=lambda present: present.address),
+            unknown=self._unknown(),
+            foreign=tuple(foreign),
+            findings=self._sight.cabling.findings,
+        )
+
+    def _unknown(self) -> dict[str, str]:
+        silent = self._sight.silent
+        if silent and silent.keys() == self.fabric.bridges.keys():
+            return {"*": silent[min(silent)]}
+        found = {f"{kind}@{name}": why for name, why in silent.items() for kind in ("switch", "port")}
+        for place in self.fabric.places.values():
+            if place.port.switch in silent:
+                found |= {f"{kind}@{place.name}": silent[place.port.switch] for kind in ("name", "path")}
+        return found
+
+    def examine(self, wanted: Mapping[Address, Resource], snapshot: Snapshot) -> Iterable[Finding]:
+        """Look for names two functions claim and limits the controller cannot set."""
+        return examine(wanted, snapshot, self._controller)
+
+    # --- writing ---
+
+    def create(self, resource: Resource, mark: Mark) -> Present:
+        """Write the rules; those that are there already stay."""
+        return self._put(resource, mark)
+
+    def update(self, resource: Resource, current: Present, mark: Mark) -> Present:
+        """Write the rules that differ, let in by the new ones, then remove the old ones."""
+        cookie = cookie_of(mark.repository, mark.address)
+        self._look_once(mark)
+        if not self._sight.rules_of(cookie):
+            raise PermanentError(f"{current.provider_id} is not there any more")
+        return self._put(resource, mark)
+
+    def delete(self, current: Present) -> Present | None:
+        """Remove the rules that carry the mark."""
+        mark = current.mark
+        self._look_once(mark)
+        parts = parse_address(mark.address)
+        lost = parts.service == "-" and parts.node == "lost"
+        cookie = int(parts.name, 16) if lost else cookie_of(mark.repository, mark.address)
+        if owner(mark.repository, parts.site) != cookie & ~((1 << 44) - 1):
+            raise PermanentError(f"{mark.address} is not ours")
+        with self._lock_of(cookie):
+            ports = self._ports_held(cookie)
+            self._hand.drop(cookie)
+            for port, bit in ports.items():
+                self._ledger.rest_bit(str(port), self.fabric.area(port.switch), bit)
+            self._ledger.forget(cookie)
+        return None
+
+    def adopt(self, resource: Resource, provider_id: str, mark: Mark) -> Present:
+        """Put our cookie on rules of somebody else."""
+        own = owner(mark.repository, parse_address(mark.address).site)
+        with self._lock:
+            self._sight.refresh(own, everything=True)
+        for found, _, rules in self._objects.foreign(own):
+            if found.provider_id == provider_id and found.kind == resource.kind:
+                cookie = cookie_of(mark.repository, mark.address)
+                self._hand.mark(cookie, rules)
+                self._remember(cookie, resource, mark, provider_id)
+                return self._objects.present(mark.repository, cookie, mark.address, resource)
+        raise PermanentError(f"{provider_id} is not in the fabric, or it is no {resource.kind}")
+
+    def close(self) -> None:
+        """Let go of the controller."""
+        self._controller.close()
+
+    # --- steps ---
+
+    def _put(self, resource: Resource, mark: Mark) -> Present:
+        cookie = cookie_of(mark.repository, mark.address)
+        own = owner(mark.repository, parse_address(mark.address).site)
+        self._look_once(mark)
+        with self._lock_of(cookie):
+            self._hand.put(cookie, own, self._work(resource, cookie))
+            self._remember(cookie, resource, mark, "")
+            made = self._objects.present(mark.repository, cookie, mark.address, resource)
+            self._remember(cookie, resource, mark, made.provider_id)
+            return made
+
+    def _work(self, resource: Resource, cookie: int) -> Work:
+        _settled(resource)
+        there = bool(self._sight.rules_of(cookie))
+        rank = self._objects.thing(cookie, resource.kind).rank if there else 0
+        match resource.kind:
+            case "switch":
+                name, length = str(resource.properties["switch"]), int(str(resource.properties["tables"]))
+                return Work(rules={name: [rule.owned(cookie) for rule in core.chain(length, rank)]})
+            case "port":
+                return self._port_work(resource, cookie, rank)
+        known = {flow.key: flow.label for flow in self._sight.reading(cookie).flows} if there else {}
+        planned = services.plan(
+            resource.kind,
+            resource.properties,
+            self.fabric,
+            self._sight.down,
+            lambda key: known.get(key) or self._sight.label(key),
+        )
+        return work_of(planned.flows, self._sight.wiring, rank, cookie)
+
+    def _port_work(self, resource: Resource, cookie: int, rank: int) -> Work:
+        port = Port(str(resource.properties["switch"]), int(str(resource.properties["port"])))
+        bit = self._sight.wiring.bits[port]
+        self._ledger.keep_bit(str(port), bit)
+        rules = core.exit_rules(port.number, bit, trunk=port in self.fabric.peers, rank=rank)
+        return Work(rules={port.switch: [rule.owned(cookie) for rule in rules]})
+
+    def _ports_held(self, cookie: int) -> dict[Port, int]:
+        if kind_of(cookie) != "port":
+            return {}
+        rules = self._sight.rules_of(cookie)
+        return {Port(switch, n): bit for switch, own in rules.items() for n, bit in core.bits_held(own).items()}
+
+    def _remember(self, cookie: int, resource: Resource, mark: Mark, provider_id: str) -> None:
+        names = resource.properties.get("fqdn")
+        before = self._ledger.record(cookie)
+        kept = provider_id or (before.provider_id if before else "")
+        fqdn = tuple(map(str, names)) if isinstance(names, list) else ()
+        self._ledger.remember(cookie, Record(mark.address, mark.digest, kept, fqdn))
+
+    def _look_once(self, mark: Mark) -> None:
+        """Look before the first write of a process: what is there decides about bits, labels and room."""
+        with self._lock:
+            if not self._sight.looked:
+                self._sight.refresh(owner(mark.repository, parse_address(mark.address).site))
+
+    def _lock_of(self, cookie: int) -> Lock:
+        with self._lock:
+            return self._locks.setdefault(cookie, Lock())
+
+
+def _settled(resource: Resource) -> None:
+    """Refuse references that are not put in: a fault of whoever calls."""
+    if resource.references:
+        raise PermanentError(f"{resource.address} refers to {resource.references[0].target}, which is not known yet")

@@ -1,0 +1,209 @@
+"""Turns the properties of a name or a tree into flows, and flows back into properties. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from providers.base import PermanentError
+from providers.sdn.edge import Drop, Flow
+from providers.sdn.expand import group_mac
+from providers.sdn.quality import bounds_of, number, plain, words
+from providers.sdn.routes import Tree, Way, tree, walk, way
+from providers.sdn.topology import Fabric, Place, Port, mac_of, plain_address
+from specs.values import Properties, Value
+
+Labels = Callable[[tuple[Port, str, str]], int]
+"""Gives a flow its label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The flows of one object, and the links they run over."""
+
+    flows: tuple[Flow, ...]
+    links: tuple[str, ...]
+
+
+def best_links(kind: str, properties: Properties, fabric: Fabric, down: frozenset[str]) -> tuple[str, ...] | None:
+    """Give the links of the best way or tree there is now; nothing if there is none."""
+    if kind == "name":
+        found = _way(properties, fabric, down)
+        return found.links if found is not None else None
+    grown, missed = _tree(properties, fabric, down)
+    return None if missed else grown.links
+
+
+def plan(kind: str, properties: Properties, fabric: Fabric, down: frozenset[str], labels: Labels) -> Plan:
+    """Give the flows of a name or a tree; `PermanentError` if there is no way or an address does not serve."""
+    return (
+        _plan_name(properties, fabric, down, labels) if kind == "name" else _plan_tree(properties, fabric, down, labels)
+    )
+
+
+def _plan_name(properties: Properties, fabric: Fabric, down: frozenset[str], labels: Labels) -> Plan:
+    here, there = _place(properties, "at", fabric), _place(properties, "to", fabric)
+    found = _way(properties, fabric, down)
+    if found is None:
+        raise PermanentError(_blocked(here.name, [there.name], down))
+    name, server = _address(properties, "address"), _address(properties, "endpoint")
+    forth, back = frozenset(found.hops), frozenset(fabric.peers[port] for port in found.hops)
+    kbps = round(1000 * number(properties, "max_mbps", 0))
+    flows: list[Flow] = []
+    for client in _clients(properties):
+        reach = Drop(there.port, client, server, _mac(server, there))
+        answer = Drop(here.port, name, client, here.devices.get(client) or _mac(client, here))
+        for entry, source, target, hops, drop in (
+            (here.port, client, name, forth, reach),
+            (there.port, server, client, back, answer),
+        ):
+            label = labels((entry, source, target))
+            flows.append(
+                Flow(entry=entry, source=source, destination=target, hops=hops, drops=(drop,), label=label, kbps=kbps)
+            )
+    return Plan(tuple(flows), found.links)
+
+
+def _plan_tree(properties: Properties, fabric: Fabric, down: frozenset[str], labels: Labels) -> Plan:
+    root = _place(properties, "cluster", fabric)
+    found, missed = _tree(properties, fabric, down)
+    if missed:
+        raise PermanentError(_blocked(root.name, sorted(missed), down))
+    group, server = _address(properties, "address"), _address(properties, "endpoint")
+    ports = sorted(fabric.places[name].port for name in words(properties, "clients"))
+    flow = Flow(
+        entry=root.port,
+        source=server,
+        destination=group,
+        hops=found.hops,
+        drops=tuple(Drop(port, server, group, group_mac(group)) for port in ports),
+        label=labels((root.port, server, group)),
+        kbps=round(1000 * number(properties, "max_mbps", 0)),
+    )
+    return Plan((flow,), found.links)
+
+
+def _way(properties: Properties, fabric: Fabric, down: frozenset[str]) -> Way | None:
+    here, there = _place(properties, "at", fabric), _place(properties, "to", fabric)
+    return way(fabric, here.name, there.name, bounds_of(properties), down)
+
+
+def _tree(properties: Properties, fabric: Fabric, down: frozenset[str]) -> tuple[Tree, frozenset[str]]:
+    clients = words(properties, "clients")
+    if unknown := sorted(set(clients) - fabric.places.keys()):
+        raise PermanentError(f"{', '.join(unknown)} is not attached to the fabric any more")
+    return tree(fabric, _place(properties, "cluster", fabric).name, clients, bounds_of(properties), down)
+
+
+def _place(properties: Properties, name: str, fabric: Fabric) -> Place:
+    place = fabric.places.get(str(properties.get(name)))
+    if place is None:
+        raise PermanentError(f"{properties.get(name)} is not attached to the fabric any more")
+    return place
+
+
+def _address(properties: Properties, name: str) -> str:
+    return _plain(properties.get(name), name)
+
+
+def _clients(properties: Properties) -> list[str]:
+    said = properties.get("clients")
+    return [_plain(client, "client") for client in said] if isinstance(said, list) else []
+
+
+def _plain(value: Value, what: str) -> str:
+    found = plain_address(value) if isinstance(value, str) else None
+    if found is None:
+        raise PermanentError(
+            f"the {what} is {value!r}, and the fabric carries IPv6 only; give its network an IPv6 range"
+        )
+    return found
+
+
+def _mac(address: str, place: Place) -> str:
+    found = mac_of(address) or place.mac
+    if not found:
+        raise PermanentError(
+            f"nobody knows the MAC address of {address} at {place.name};"
+            f" add it to the spec of {place.name} (properties: mac), or give addresses that are made from one"
+        )
+    return found
+
+
+def _blocked(source: str, targets: Sequence[str], down: frozenset[str]) -> str:
+    why = f" while {', '.join(sorted(down))} is down" if down else ""
+    return f"no way from {source} to {', '.join(targets)}{why}; repair a link, or add one"
+
+
+# --- back ------------------------------------------------------------------------------------------
+
+
+def describe(kind: str, flows: Sequence[Flow], fabric: Fabric) -> dict[str, Value]:
+    """Say in properties what some flows do; nothing if they are not those of such an object."""
+    try:
+        return _describe_name(flows, fabric) if kind == "name" else _describe_tree(flows, fabric)
+    except LookupError:
+        return {}
+
+
+def _describe_name(flows: Sequence[Flow], fabric: Fabric) -> dict[str, Value]:
+    by_key = {flow.key: flow for flow in flows}
+    forth: list[Flow] = []
+    back: list[Flow] = []
+    for flow in flows:
+        (drop,) = flow.drops if len(flow.drops) == 1 else _none()
+        answer = by_key.get((drop.port, drop.destination, drop.source))
+        if answer is not None and drop.source == flow.source:
+            forth.append(flow)
+            back.append(answer)
+    if not forth or len(forth) + len(back) != len(flows):
+        return {}
+    first = forth[0]
+    here, there = fabric.place_of[first.entry], fabric.place_of[first.drops[0].port]
+    alike = {(f.entry, f.destination, f.hops, f.drops[0].port, f.drops[0].destination, f.kbps) for f in forth}
+    returns = {flow.hops for flow in back}
+    if len(alike) != 1 or returns != {frozenset(fabric.peers[port] for port in first.hops)}:
+        return {}
+    found: dict[str, Value] = {
+        "address": first.destination,
+        "at": here.name,
+        "to": there.name,
+        "endpoint": first.drops[0].destination,
+        "clients": sorted(flow.source for flow in forth),
+        "links": [*_in_order(first, fabric)],
+    }
+    return found | _limit(first)
+
+
+def _none() -> tuple[Drop]:
+    raise LookupError
+
+
+def _describe_tree(flows: Sequence[Flow], fabric: Fabric) -> dict[str, Value]:
+    (flow,) = flows if len(flows) == 1 else _no_flow()
+    found: dict[str, Value] = {
+        "cluster": fabric.place_of[flow.entry].name,
+        "address": flow.destination,
+        "endpoint": flow.source,
+        "clients": sorted(fabric.place_of[drop.port].name for drop in flow.drops),
+        "links": sorted(set(_in_order(flow, fabric))),
+    }
+    return found | _limit(flow)
+
+
+def _no_flow() -> tuple[Flow]:
+    raise LookupError
+
+
+def _limit(flow: Flow) -> dict[str, Value]:
+    return {"max_mbps": plain(flow.kbps / 1000)} if flow.kbps else {}
+
+
+def _in_order(flow: Flow, fabric: Fabric) -> Iterator[str]:
+    """Walk the links of a flow from its entry to its drops."""
+    yield fabric.links[flow.entry]
+    for here, _ in walk(fabric, flow.entry.switch, flow.hops):
+        yield fabric.links[here]
+    for drop in flow.drops:
+        if drop.port != flow.entry:
+            yield fabric.links[drop.port]
