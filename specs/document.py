@@ -5,14 +5,13 @@ Documents are untrusted. Size, depth, number of nodes and what aliases may add a
 
 from __future__ import annotations
 
-import gc
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
+from specs.collector import at_rest
 from specs.composer import HARMFUL, REPLACEMENT, Composer, Faults
 from specs.errors import Diagnostic
 from specs.places import Places
@@ -24,6 +23,8 @@ MAX_BYTES = 4_000_000
 
 _UNWRITTEN = re.compile(f"[{HARMFUL}\x85\u2028\u2029\ufeff]")
 """What may not be written as it is: some readers take the last four for ends of lines or for nothing."""
+_LARGE_BYTES = 250_000
+"""Of documents larger than this, the places of only two are kept in memory."""
 _MOST_SHOWN = 20
 """How many characters and directives are reported; counting lines for each takes time."""
 _BYTE_ORDER_MARK = "\ufeff"
@@ -58,7 +59,7 @@ def load(path: str, content: bytes) -> tuple[Document | None, tuple[Diagnostic, 
     document = None
     text = _decode(content, faults)
     if text is not None:
-        with _collector_at_rest():
+        with at_rest():
             composer = Composer(text, fast_events(text), faults)
             composer.run()
         if composer.doubled:
@@ -71,25 +72,20 @@ def load(path: str, content: bytes) -> tuple[Document | None, tuple[Diagnostic, 
     )
 
 
-@lru_cache(maxsize=16)
 def _places(content: bytes) -> Places:
+    return _places_of_large(content) if len(content) > _LARGE_BYTES else _places_of_small(content)
+
+
+def _find_places(content: bytes) -> Places:
     text = _decode(content, Faults()) or ""
-    with _collector_at_rest():
+    with at_rest():
         places = Places(text, fast_events(text), Faults())
         places.run()
     return places
 
 
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Keep the garbage collector from walking a growing document again and again; it takes most of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+_places_of_small = lru_cache(maxsize=16)(_find_places)
+_places_of_large = lru_cache(maxsize=2)(_find_places)
 
 
 def _decode(content: bytes, faults: Faults) -> str | None:

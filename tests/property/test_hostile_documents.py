@@ -26,12 +26,10 @@ MOST_MEGABYTES = 200
 PROCESSES = 2
 EXAMPLES = ("classic", "flame")
 OPEN = {
-    "node-of-nothing": "a node template without a body is taken for valid",
-    "more-instances-than-may-be": "min_instances above max_instances is taken for valid",
-    "host-of-itself": "circles of requirements come to light only when a plan is ordered",
-    "hosts-of-each-other": "circles of requirements come to light only when a plan is ordered",
-    "requirement-ring": "circles of requirements come to light only when a plan is ordered",
-    "copy-chain": "a long chain of copies takes time and memory by the square of its length",
+    "empty-type": "the type '' is not missed",
+    "empty-parent": "the type '' is not missed",
+    "empty-property-type": "the type '' is not missed",
+    "policy-of-an-empty-type": "the type '' is not missed",
 }
 """Cases that are not dealt with yet, and why."""
 
@@ -131,12 +129,13 @@ def pointers(value: object, pointer: tuple[str | int, ...] = ()) -> Iterator[tup
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     assert_that_it_loads(content)
 
 
 @given(st.text(alphabet="ab:,-?[]{}#&*!|>'\"%@` \n\t\\01~.<", max_size=60))
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_any_text_is_read_or_refused(text: str) -> None:
     assert_that_it_loads(text.encode())
 
@@ -147,7 +146,7 @@ PLACES = st.lists(
 
 
 @given(st.sampled_from(EXAMPLES), st.data(), PLACES)
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_damaged_documents_are_read_or_refused(
     example: str, data: st.DataObject, damage: list[tuple[float, int, str]]
 ) -> None:

@@ -178,7 +178,7 @@ _REPOSITORIES: tuple[tuple[str, str, Callable[[], Mapping[str, bytes]]], ...] = 
     ("import-chain", "too-many-imports", _import_chain),
     ("import-fan", "too-many-imports", _import_fan),
     ("type-chain", "too-deep", _type_chain),
-    ("copy-chain", "unknown-type", _copy_chain),
+    ("copy-chain", "too-deep", _copy_chain),
     ("requirement-ring", "requirement-cycle", _requirement_ring),
     ("many-faults", "unknown-type", _many_faults),
     ("many-names", "unknown-input", _many_names),

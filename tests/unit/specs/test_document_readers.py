@@ -135,7 +135,7 @@ _DATA = st.recursive(
 
 
 @given(data=_DATA, flow=st.sampled_from([True, False, None]), style=st.sampled_from([None, "'", '"']))
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_what_pyyaml_writes_is_read_by_all(data: Any, flow: bool | None, style: str | None) -> None:
     text = yaml.safe_dump(
         {"data": data}, default_flow_style=flow, default_style=style, allow_unicode=True, sort_keys=False
@@ -150,7 +150,7 @@ def test_what_pyyaml_writes_is_read_by_all(data: Any, flow: bool | None, style: 
 
 
 @given(data=_DATA)
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 def test_what_ruamel_writes_is_read_back(data: Any) -> None:
     stream = StringIO()
     YAML().dump({"data": data}, stream)

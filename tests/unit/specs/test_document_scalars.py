@@ -1,7 +1,7 @@
 """Plain text means what the core schema of YAML 1.2 says."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -86,6 +86,7 @@ _LIKE_SCALARS = st.text(alphabet="0123456789+-._:eExXobtTrueFfalsNnyoYO~", max_s
 
 
 @given(_LIKE_SCALARS)
+@settings(deadline=None)
 def test_no_surprise_means_that_ruamel_reads_the_same(text: str) -> None:
     document, diagnostics = load("f.yaml", f"a: {text}\n".encode())
     if diagnostics or document is None:
@@ -95,6 +96,7 @@ def test_no_surprise_means_that_ruamel_reads_the_same(text: str) -> None:
 
 
 @given(st.text(max_size=30))
+@settings(deadline=None)
 def test_resolving_gives_a_value_or_says_that_it_does_not_fit(text: str) -> None:
     try:
         value = resolve(text)
