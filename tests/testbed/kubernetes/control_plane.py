@@ -23,6 +23,10 @@ import urllib3
 from tests.testbed.kubernetes.kubelet import Kubelet
 
 ADMIN = "admin-token"
+ROBOT = "robot-token"
+"""Token of a user who may do what somebody grants to `robot`."""
+CONFINED = "confined-token"
+"""The same for `confined`."""
 LIFE_SECONDS = 1500
 """After that the servers end, even if nobody is left to end them."""
 _START_SECONDS = 60
@@ -39,7 +43,6 @@ class ControlPlane:
     etcd_port: int
     life_seconds: int = LIFE_SECONDS
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    _users: list[tuple[str, str, str]] = field(default_factory=list)
     _pool: urllib3.PoolManager = field(init=False)
 
     def __post_init__(self) -> None:
@@ -182,7 +185,7 @@ def running_control_plane(folder: Path, life_seconds: int = LIFE_SECONDS) -> Ite
     programs = _programs()
     folder.mkdir(parents=True, exist_ok=True)
     _make_keys(folder)
-    (folder / "tokens.csv").write_text(f'{ADMIN},admin,1,"system:masters"\n')
+    (folder / "tokens.csv").write_text(f'{ADMIN},admin,1,"system:masters"\n{ROBOT},robot,2\n{CONFINED},confined,3\n')
     plane = ControlPlane(folder, programs, _free_port(), _free_port(), life_seconds)
     plane.kubeconfig_of(plane.kubeconfig)
     with ExitStack() as stack:
