@@ -106,6 +106,11 @@ def is_running(pid: int) -> bool:
     return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
+def processor_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
 # --- what it judges --------------------------------------------------------------------------------
 
 
@@ -290,3 +295,16 @@ judge.judge_many([{{"do": "sleep"}}])
         parent.kill()
 
     wait_until(lambda: not is_running(worker) and not is_running(child))
+
+
+def test_a_child_at_work_ends_with_the_process_that_made_it() -> None:
+    with Judge(seconds=50, command=(sys.executable, "-c", STRANGE_READER)) as judge:
+        child = int(reason(judge, {"do": "fork"}).removeprefix("it ended with "))
+        before = processor_ticks(child)
+        asking = threading.Thread(target=lambda: judge.judge_many([{"do": "hang"}]))
+        asking.start()
+        wait_until(lambda: processor_ticks(child) > before + 5)
+        os.kill(judge.pid, signal.SIGKILL)
+
+        wait_until(lambda: not is_running(child))
+        asking.join()
