@@ -25,7 +25,7 @@ from reconciler.secrets import Secrets
 from reconciler.settings import Timing
 from reconciler.turn import Ground
 from reconciler.watch import Watch
-from specs.errors import ReconcilerError
+from specs.errors import ReconcilerError, RepositoryError
 from state.opening import open_store
 from state.store import Store
 
@@ -112,14 +112,21 @@ class Loop:
         """Look for a new commit; if there is one, every site is due at once."""
         try:
             with closing(self._open_store()) as store:
-                if self._watch.look(store):
+                if self._has_news(store):
                     self._aim(store)
         except ReconcilerError as error:
-            logger.warning("no news from git: %s", error)
+            logger.error("%s", error)
         except Exception as error:
             _log_defect(error)
         if then_tick:
             self.tick()
+
+    def _has_news(self, store: Store) -> bool:
+        try:
+            return self._watch.look(store)
+        except RepositoryError as error:
+            logger.warning("no news from git: %s", error)
+            return False
 
     def _aim(self, store: Store) -> None:
         """Make the commit that was read the goal, also of turns that try something older."""

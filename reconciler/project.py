@@ -174,9 +174,18 @@ class _Unwritten:
         """Forget them."""
 
 
+def check_place(place: Place) -> None:
+    """Raise before anything is left behind in a folder that is none of ours, or in none at all."""
+    if not place.directory.is_dir():
+        raise SettingsError(f"there is no folder {place.directory}; check -C")
+    if not (place.state_dir.exists() or place.repo or place.local):
+        Repository.open(str(place.directory), place.state_dir)
+
+
 @contextmanager
 def opened(place: Place, *, writing: bool = True) -> Iterator[Project]:
     """Open a project, and close it; without `writing` nothing is kept, and no store is made where there is none."""
+    check_place(place)
     with ExitStack() as stack:
         state_dir = place.state_dir
         if not writing and not place.store_url and not (state_dir / "state.db").exists():

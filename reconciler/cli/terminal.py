@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TextIO
 
 from reconciler.lines import Line, Span, Style
@@ -115,4 +116,9 @@ def standard_screen() -> Screen:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    return Screen(sys.stdout, sys.stderr, os.environ)
+    return Screen(sys.stdout or _nowhere(), sys.stderr or _nowhere(), os.environ)
+
+
+def _nowhere() -> TextIO:
+    """Stand in for a stream that was closed before we began."""
+    return Path(os.devnull).open("w", encoding="utf-8")

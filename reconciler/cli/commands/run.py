@@ -8,6 +8,7 @@ from reconciler.cli.opening import place_of
 from reconciler.cli.parser import Options
 from reconciler.cli.terminal import Screen
 from reconciler.loop import Loop
+from reconciler.project import check_place
 from specs.errors import SettingsError
 
 
@@ -17,7 +18,9 @@ def run(options: Options, screen: Screen) -> Exit:
         raise SettingsError("the loop keeps whole sites; leave out --service, and suspend what it should leave alone")
     if options.json:
         raise SettingsError("the loop has no result to print as JSON; its log goes to stderr")
-    loop = Loop(place_of(options), tuple(options.sites))
+    place = place_of(options)
+    check_place(place)
+    loop = Loop(place, tuple(options.sites))
     with Interrupt(loop.stop):
         if options.once:
             return Exit.DONE if loop.once() else Exit.FAILED

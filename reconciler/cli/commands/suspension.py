@@ -34,12 +34,14 @@ def run(options: Options, screen: Screen) -> Exit:
 
 
 def _sites(options: Options, project: Project) -> tuple[str, ...]:
-    """Give the sites that were named, or all; the specs are read for their names only, valid or not."""
+    """Give the sites that were named, or all; those the records know count, because specs may be broken or gone."""
     choice = choice_of(options)
     catalogue = project.read().catalogue
-    sites = choice.choose_sites(catalogue.sites)
-    known = {service.name for site in sites for service in catalogue.services_on(site)}
-    choice.check_services(known)
+    records = project.records()
+    recorded = {run.site for run in records.runs} | {suspension.site for suspension in records.suspensions}
+    sites = choice.choose_sites(catalogue.sites.keys() | recorded)
+    services = {service.name for site in sites for service in catalogue.services_on(site)}
+    choice.check_services(services | {one.service for one in records.suspensions if one.service})
     if not sites:
         raise SettingsError("there is no site in this commit; nothing to suspend")
     return sites

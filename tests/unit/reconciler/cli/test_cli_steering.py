@@ -55,6 +55,13 @@ def test_only_what_exists_can_be_suspended(city: City) -> None:
     assert "no site 'x'; there are sandpit-city" in city.run("suspend", "--site", "x").err
 
 
+def test_what_left_git_can_still_be_resumed(city: City) -> None:
+    city.run("suspend")
+    city.commit({"sites/sandpit-city.yaml": None, "specs/vr-tour.yaml": None})
+
+    assert "sandpit-city goes on" in city.run("resume").err
+
+
 def hold_lock(city: City) -> None:
     store = open_store("", city.folder / ".reconciler")
     store.lock(this_process("sandpit-city", utc_now()), lambda lock: True)

@@ -134,12 +134,17 @@ def test_an_attack_in_a_spec_reaches_no_terminal(city: City) -> None:
 # --- errors ----------------------------------------------------------------------------------------
 
 
-def test_a_folder_without_a_repository_is_said(city: City, tmp_path: Path) -> None:
-    ended = city.run("-C", str(tmp_path), "plan")
+@pytest.mark.parametrize("command", ["plan", "validate", "status", "drift", "run", "history", "apply --auto-approve"])
+def test_where_no_repository_is_nothing_is_left_behind(city: City, tmp_path: Path, command: str) -> None:
+    for folder, words in ((tmp_path / "empty", "cannot be used as a git repository"), (tmp_path / "none", "no folder")):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        ended = city.run("-C", str(folder), *command.split())
+        assert ended.code == 1
+        assert ended.err.startswith("error: ")
+        assert words in ended.err
 
-    assert ended.code == 1
-    assert ended.err.startswith("error: ")
-    assert "Traceback" not in ended.err
+    assert list((tmp_path / "empty").iterdir()) == []
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_defect_is_one_line_and_its_traceback_comes_on_request(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,6 +182,13 @@ def test_a_reader_that_goes_away_is_no_error(city: City) -> None:
 
     assert said == ""
     assert process.returncode == 141
+
+
+def test_closed_streams_are_no_error(city: City) -> None:
+    code = "import sys; from reconciler.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = f'"{sys.executable}" -c "{code}" -C "{city.folder}" plan --detailed-exitcode >&- 2>&-'
+
+    assert subprocess.run(["sh", "-c", command], cwd=ROOT, check=False).returncode == 2
 
 
 def test_the_worst_of_several_sites_counts() -> None:
