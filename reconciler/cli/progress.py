@@ -42,7 +42,7 @@ def progress(plan: Plan, screen: Screen) -> Iterator[Listener]:
                     bar.start(f"{_DOING[event.operation.verb]} {event.operation.step.address}")
                 case Finished():
                     bar.end(f"{_DOING[event.operation.verb]} {event.operation.step.address}")
-            if (said := describe(event)) is not None:
+            if not isinstance(event, Settling) and (said := describe(event)) is not None:
                 bar.say(said)
 
         yield listen

@@ -315,3 +315,50 @@ def test_where_signers_are_named_nothing_unsigned_is_applied(city: City) -> None
     assert "is not signed" in city.run("apply", "--auto-approve").err
     assert "leave out --local, and commit" in city.run("apply", "--auto-approve", "--local").err
     assert city.run("sandpit", "list").out == ""
+
+
+# --- several sites ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def twins(city: City) -> City:
+    """Two sites with the same service."""
+    site = (city.folder / "sites/sandpit-city.yaml").read_text()
+    spec = (city.folder / "specs/vr-tour.yaml").read_text()
+    city.commit(
+        {
+            "sites/another.yaml": site.replace("site: sandpit-city", "site: another"),
+            "specs/vr-tour.yaml": spec.replace("sites: [sandpit-city]", "sites: all"),
+        }
+    )
+    return city
+
+
+def test_several_sites_are_planned_as_one(twins: City) -> None:
+    ended = twins.run("plan")
+
+    assert ended.out.endswith("Plan: 38 to add, 0 to change, 0 to destroy.\n")
+    assert twins.run("plan", "--json").document["summary"]["create"] == 38
+    assert twins.run("plan", "--site", "another").out.endswith("Plan: 19 to add, 0 to change, 0 to destroy.\n")
+
+
+def test_a_site_that_fails_does_not_stop_the_others(twins: City) -> None:
+    twins.run("plan")
+    twins.run("sandpit", "--site", "another", "fault", "create:image", "refuse")
+    ended = twins.run("apply", "--auto-approve", "--json")
+
+    assert ended.code == 1
+    assert [(site["site"], site["exit_code"]) for site in ended.document["sites"]] == [
+        ("another", 1),
+        ("sandpit-city", 0),
+    ]
+
+
+def test_a_site_that_cannot_be_planned_does_not_hide_the_others(twins: City) -> None:
+    site = (twins.folder / "sites/another.yaml").read_text()
+    twins.commit({"sites/another.yaml": site.replace("num_cpus: 32", "num_cpus: 1")})
+    ended = twins.run("plan", "--json")
+
+    assert ended.code == 3
+    assert ended.document["summary"]["create"] == 19
+    assert "another: " in ended.document["errors"][0]["message"]
