@@ -31,13 +31,13 @@ from specs.values import Properties
 _PLACEMENT = "tosca.policies.Placement"
 _HOSTS = ("tosca.nodes.Abstract.Compute", "tosca.nodes.Container.Application", "tosca.nodes.SoftwareComponent")
 _VOLUME = "tosca.nodes.BlockStorage"
-_HOSTED = frozenset({"tosca.relationships.HostedOn"})
-_BOUND = frozenset({"tosca.relationships.network.BindsTo", "tosca.relationships.nfv.VirtualBindsTo"})
+_HOSTED = "tosca.relationships.HostedOn"
+_BOUND = "tosca.relationships.network.BindsTo"
+_FOLLOWED = frozenset({"host", "binding", "virtualBinding"})
+"""Names of requirements that mean to be hosted or bound where no relationship is said."""
 _FLOATING_IP = "tosca.nodes.network.FloatingIP"
 _PLACES = ("clusters", "tier", "location", "labels", "spread", "anti_affinity")
 """The properties by which a placement policy says where its targets go."""
-_FOLLOWED = frozenset({"host", "binding", "virtualBinding"})
-"""Names of requirements that mean the same where the relationship is of a type of one's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,11 @@ def _is_host(node: Node) -> bool:
 
 
 def _leads(node: Node, requirement: Requirement) -> bool:
-    if requirement.relationship in _HOSTED or requirement.relationship in _BOUND or requirement.name in _FOLLOWED:
+    if (
+        requirement.is_a(_HOSTED)
+        or requirement.is_a(_BOUND)
+        or (not requirement.types and requirement.name in _FOLLOWED)
+    ):
         return bool(requirement.node)
     return node.is_a(_FLOATING_IP) and requirement.name == "link"
 
@@ -283,7 +287,7 @@ def _use(deployments: Iterable[Deployment]) -> Mapping[str, Mapping[str, Capacit
 
 
 def _is_hosted(node: Node) -> bool:
-    return any(one.node and (one.relationship in _HOSTED or one.name == "host") for one in node.requirements)
+    return any(one.is_a(_HOSTED) or (not one.types and one.name == "host") for one in node.requirements)
 
 
 def _overload(cluster: Cluster, services: Mapping[str, Capacity]) -> Iterable[str]:

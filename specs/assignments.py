@@ -8,6 +8,7 @@ from specs.checks import BROKEN, check
 from specs.cursor import Cursor
 from specs.definitions import Schema
 from specs.functions import Frame, evaluate
+from specs.library import PREFIX
 from specs.typesystem import TypeSpace
 from specs.values import Value
 from specs.wording import suggest
@@ -42,7 +43,7 @@ class Assignments:
         if name in self._worked_out:
             return self._worked_out[name]
         schema = self._schemas[name]
-        cursor = self._assigned.get(name) or schema.default
+        cursor = self._assigned.get(name) or self._default(schema)
         if cursor is None:
             value: Value = None
         elif isinstance(cursor.value, dict | list):
@@ -58,6 +59,15 @@ class Assignments:
             self._home.faults.weigh(value)
         self._worked_out[name] = value
         return value
+
+    def _default(self, schema: Schema) -> Cursor | None:
+        """Find a default; what does not fit it here is said here, and where it is written if that is a document."""
+        default = schema.default
+        if default is None:
+            return None
+        if default.source.path.startswith(PREFIX):
+            return Cursor(self._home.source, self._home.faults, self._home.pointer, default.value)
+        return default.reporting_to(self._home.faults)
 
     def _evaluated(self, name: str, schema: Schema, cursor: Cursor) -> Value:
         trail = self._frame.world.trail

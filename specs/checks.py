@@ -130,7 +130,8 @@ def _check_structure(space: TypeSpace, data_type: Type, value: Mapping[str, Valu
     for key, schema in data_type.properties.items():
         if key not in value:
             if schema.default is not None:
-                found[key] = check(space, schema, schema.default.value, schema.default)  # type: ignore[arg-type]  # plain data
+                default: Value = schema.default.value  # type: ignore[assignment] # documents hold plain data
+                found[key] = check(space, schema, default, cursor.at(key, default))
             elif schema.required:
                 cursor.error("missing-property", f"{cursor.name} ({data_type.name}) needs {key!r}", key=True)
     return found

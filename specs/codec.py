@@ -82,6 +82,9 @@ def encode_service(service: Service) -> Json:
     for section in (service.nodes, service.policies, service.groups):
         for item in section.values():
             lineages.setdefault(item.types, len(lineages))
+    for node in service.nodes.values():
+        for requirement in node.requirements:
+            lineages.setdefault(requirement.types, len(lineages))
     return {
         "name": service.name,
         "metadata": service.metadata,
@@ -189,7 +192,10 @@ def _encode_node(node: Node, lineages: Mapping[tuple[str, ...], int]) -> Json:
         lineages[node.types],
         values.encode(node.properties),
         {name: values.encode(properties) for name, properties in node.capabilities.items()},
-        [[r.name, r.node, r.capability, r.relationship, values.encode(r.properties)] for r in node.requirements],
+        [
+            [r.name, r.node, r.capability, r.relationship, lineages[r.types], values.encode(r.properties)]
+            for r in node.requirements
+        ],
         [[a.name, a.type, a.file, a.content, values.encode(a.properties)] for a in node.artifacts.values()],
         [[o.name, o.implementation, o.content, values.encode(o.inputs)] for o in node.operations.values()],
         node.metadata,
@@ -205,8 +211,15 @@ def _decode_node(data: Json, lineages: Sequence[tuple[str, ...]], decode: _Decod
         properties=decode(properties),
         capabilities={key: decode(item) for key, item in capabilities.items()},
         requirements=tuple(
-            Requirement(name=r, node=node, capability=capability, relationship=relationship, properties=decode(given))
-            for r, node, capability, relationship, given in requirements
+            Requirement(
+                name=r,
+                node=node,
+                capability=capability,
+                relationship=relationship,
+                types=lineages[kinds],
+                properties=decode(given),
+            )
+            for r, node, capability, relationship, kinds, given in requirements
         ),
         artifacts={
             a: Artifact(name=a, type=its_type, file=file, content=content, properties=decode(given))

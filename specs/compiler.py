@@ -149,7 +149,7 @@ class Compiler:
         )
 
     def _entry(self, outline: Outline, **more: Json) -> Json:
-        diagnostics = sorted({*outline.faults.sorted(), *outline.shared.sorted(), *outline.found})
+        diagnostics = sorted({*outline.faults.sorted(), *outline.shared, *outline.found})
         paths = {*outline.closure.looked_for, *outline.files.looked_for, *outline.also_read}
         paths.update(one.file for one in diagnostics if not one.file.startswith(library.PREFIX))
         paths.discard(outline.path)

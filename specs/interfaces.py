@@ -72,7 +72,8 @@ class Files:
 def artifacts(node: NodeTemplate, files: Files) -> Mapping[str, Artifact]:
     """Read the artifacts of a node, those of its type included."""
     found = {}
-    for name, cursor in {**node.type.artifacts, **node.section("artifacts")}.items():
+    of_type = {name: cursor.reporting_to(node.cursor.faults) for name, cursor in node.type.artifacts.items()}
+    for name, cursor in {**of_type, **node.section("artifacts")}.items():
         artifact = _artifact(name, cursor, node, files)
         if artifact is not None:
             found[name] = artifact
@@ -171,9 +172,12 @@ def _operation(
     given: Mapping[str, Cursor] = {}
     if cursor is not None:
         given = {"implementation": cursor} if isinstance(cursor.value, str) else cursor.fields(_OPERATION_KEYS)
-    implementation = given.get("implementation") or (declared.implementation if declared else None)
+    implementation = given.get("implementation")
     inputs = dict(shared)
-    inputs.update(declared.assigned if declared else {})
+    if declared is not None:
+        faults = node.cursor.faults
+        implementation = implementation or (declared.implementation and declared.implementation.reporting_to(faults))
+        inputs.update({key: item.reporting_to(faults) for key, item in declared.assigned.items()})
     inputs.update(given["inputs"].fields() if "inputs" in given else {})
     if implementation is None:
         return None
@@ -181,7 +185,7 @@ def _operation(
     schemas = {**interface.inputs, **(declared.inputs if declared else {})}
     values: dict[str, Value] = {}
     for key, schema in schemas.items():
-        source = inputs.get(key) or schema.default
+        source = inputs.get(key) or (schema.default and schema.default.reporting_to(node.cursor.faults))
         if source is not None:
             values[key] = check(node.topology.space, schema, evaluate(source, node.frame), source)
         elif schema.required:

@@ -231,7 +231,13 @@ class Requirement:
     node: str
     capability: str = ""
     relationship: str = ""
+    types: tuple[str, ...] = ()
+    """The type of its relationship and that type's ancestors, nearest first."""
     properties: Properties = field(default_factory=dict)
+
+    def is_a(self, type_name: str) -> bool:
+        """Tell whether the relationship's type is or derives from `type_name`."""
+        return type_name in self.types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

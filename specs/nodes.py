@@ -30,6 +30,7 @@ def _node(template: NodeTemplate, files: Files, added: Sequence[Requirement]) ->
     topology = template.topology
     whole = not template.type.broken
     _check_sections(template)
+    _check_instances(template)
     return Node(
         name=topology.naming.node(template.name),
         types=template.type.lineage,
@@ -55,6 +56,23 @@ def _check_sections(template: NodeTemplate) -> None:
                 cursor.error(f"unknown-{word}", message, key=True)
 
 
+def _check_instances(template: NodeTemplate) -> None:
+    """Report numbers of instances that contradict each other."""
+    for name, definition in template.type.capabilities.items():
+        if not definition.type.is_a("tosca.capabilities.Scalable"):
+            continue
+        ends = [
+            template.capability_property(name, key) for key in ("min_instances", "default_instances", "max_instances")
+        ]
+        counts = [count for count in ends if isinstance(count, int)]
+        if counts != sorted(counts):
+            place = template.section("capabilities").get(name, template.cursor)
+            message = (
+                f"{name!r} of {template.name!r} must rise from min_instances over default_instances to max_instances"
+            )
+            place.error("constraint", message, key=True)
+
+
 def _requirements(template: NodeTemplate) -> tuple[Requirement, ...]:
     return tuple(_requirement(template, bond) for bond in template.bonds)
 
@@ -67,6 +85,7 @@ def _requirement(template: NodeTemplate, bond: Bond) -> Requirement:
         node=target.topology.naming.node(target.name),
         capability=capability,
         relationship=bond.relationship,
+        types=bond.types,
         properties=properties,
     )
 

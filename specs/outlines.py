@@ -12,7 +12,7 @@ from specs.document import Document
 from specs.entries import site_of_inputs
 from specs.errors import Diagnostic, Severity
 from specs.flame import CLUSTER
-from specs.imports import Closure, Documents, Imported, follow
+from specs.imports import Closure, Documents, follow
 from specs.interfaces import Files
 from specs.services import Head, read_head
 from specs.tree import Tree
@@ -48,8 +48,8 @@ class Outline:
     top: Cursor
     closure: Closure
     space: TypeSpace
-    shared: Faults
-    """Faults of the types it imports."""
+    shared: tuple[Diagnostic, ...]
+    """What is wrong with the types it imports."""
     kind: str
     files: Files
     head: Head | None = None
@@ -81,7 +81,7 @@ class Outlines:
         self.documents = Documents(tree)
         self._tree = tree
         self._found: dict[str, Outline | Unread] = {}
-        self._spaces: dict[object, tuple[TypeSpace, Faults]] = {}
+        self._spaces: dict[object, tuple[TypeSpace, tuple[Diagnostic, ...]]] = {}
 
     def of(self, path: str) -> Outline | Unread:
         """Give the outline of a file of the commit."""
@@ -136,22 +136,27 @@ class Outlines:
             hint = suggest(str(version.value), VERSIONS)
             version.error("unsupported-version", f"the TOSCA version cannot be {kind_of(version.value)}{hint}")
 
-    def _space(self, top: Cursor, closure: Closure, *, nfv: bool) -> tuple[TypeSpace, Faults]:
+    def _space(self, top: Cursor, closure: Closure, *, nfv: bool) -> tuple[TypeSpace, tuple[Diagnostic, ...]]:
         """Give the types a document can name; what it imports is resolved once for all who import the same."""
         key = (nfv, closure.key)
         if key not in self._spaces:
-            faults = Faults()
-            space = self._base(nfv=nfv)
-            self._spaces[key] = space, faults
-            if closure.members:
-                space = TypeSpace(space, [(_top(member, faults), member.prefix) for member in closure.members])
-                verify(space)
-                self._spaces[key] = space, faults
+            self._spaces[key] = self._library(closure, nfv=nfv)
         space, shared = self._spaces[key]
         if isinstance(top.value, Mapping) and any(kind.section in top.value for kind in Kind):
             space = TypeSpace(space, [(top, "")])
             verify(space)
         return space, shared
+
+    def _library(self, closure: Closure, *, nfv: bool) -> tuple[TypeSpace, tuple[Diagnostic, ...]]:
+        faults = Faults()
+        space = self._base(nfv=nfv)
+        if closure.members:
+            space = TypeSpace(space, [(Cursor.top(one.document, faults), one.prefix) for one in closure.members])
+            try:
+                verify(space)
+            except TooMuch as error:
+                faults = give_up(closure.members[-1].document.path, faults, error)
+        return space, faults.sorted()
 
     def _base(self, *, nfv: bool) -> TypeSpace:
         if nfv not in self._spaces:
@@ -161,7 +166,7 @@ class Outlines:
             if document is None:
                 raise RuntimeError(f"{path} cannot be read; install the package again")
             below = self._base(nfv=False) if nfv else None
-            self._spaces[nfv] = TypeSpace(below, [(Cursor.top(document, faults), "")]), faults
+            self._spaces[nfv] = TypeSpace(below, [(Cursor.top(document, faults), "")]), ()
         return self._spaces[nfv][0]
 
     def _kind(self, fields: Mapping[str, Cursor], space: TypeSpace) -> str:
@@ -181,10 +186,6 @@ def give_up(path: str, faults: Faults, error: Exception) -> Faults:
     """Give what was found in a document that is not read to its end, and why it is not."""
     why = str(error) if isinstance(error, TooMuch) else "its values refer to one another too deeply"
     return Faults([*faults.sorted(), Diagnostic(path, 1, 1, Severity.ERROR, "too-much", why)])
-
-
-def _top(member: Imported, faults: Faults) -> Cursor:
-    return Cursor.top(member.document, faults)
 
 
 def _is_nfv(fields: Mapping[str, Cursor]) -> bool:

@@ -52,6 +52,8 @@ class Bond:
     target: str
     capability: str
     relationship: str
+    types: tuple[str, ...]
+    """The relationship's type and its ancestors, nearest first."""
     cursor: Cursor
     properties: Assignments | None = None
     explicit: bool = False
@@ -192,7 +194,8 @@ class _Resolver:
     ) -> Sequence[Entity]:
         """Find who could be meant; a few are enough to know that it is not clear."""
         found: list[Entity] = []
-        read = [read_filter(one, self._seeker.space) for one in filters]
+        faults = self._seeker.home.faults
+        read = [read_filter(one.reporting_to(faults), self._seeker.space) for one in filters]
         for nodes in self._seeker.candidates.of(node_type):
             if not self._capability(definition, nodes[0], given):
                 continue
@@ -285,6 +288,7 @@ class _Resolver:
             target=target.name,
             capability=capability,
             relationship=relationship.name if relationship else "",
+            types=relationship.lineage if relationship else (),
             cursor=cursor,
             properties=properties,
             explicit=explicit,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from specs.circles import check_circles
 from specs.cursor import Cursor
 from specs.grouping import groups, policies
 from specs.interfaces import Files
@@ -148,6 +149,7 @@ class _Parts:
         own = policies(topology)
         self.policies.update(own)
         self.lifecycle.read(topology, own)
+        check_circles(topology)
         check_scaling(topology, own)
         for node in topology.nodes.values():
             if node.inner is not None:

@@ -52,6 +52,8 @@ _CAPABILITY_KEYS = frozenset({"properties", "attributes", "occurrences", "direct
 _OUTPUT_KEYS = frozenset({"description", "value", "type", "required"})
 
 
+MAX_COPIES = 20
+"""How long a chain of node templates that copy one another may be."""
 _EFFORT = 100
 _NODE_EFFORT = 30
 """What a topology, and a node template, cost beside their values."""
@@ -228,6 +230,7 @@ class Topology:
         self.fields = cursor.fields(TOPOLOGY_KEYS)
         self._inputs = read_schemas(self.space, self.fields["inputs"]) if "inputs" in self.fields else {}
         self._values: dict[str, Value] = {}
+        self._copies_too_deep = False
         self.nodes: Mapping[str, NodeTemplate] = self._read_nodes()
         self.candidates = Candidates(self.nodes)
 
@@ -238,17 +241,44 @@ class Topology:
         return {name: self._read_node(name, cursor, written) for name, cursor in written.items()}
 
     def _read_node(self, name: str, cursor: Cursor, written: Mapping[str, Cursor]) -> NodeTemplate:
-        layers = _layers(cursor, written)
+        layers = self._with_copied(cursor, written)
         need_name(self.naming.node(name), "node", cursor)
         written_type = next((layer["type"] for layer in layers if "type" in layer), None)
         if written_type is None:
-            if isinstance(cursor.value, dict):
+            if isinstance(cursor.value, dict | None) and "copy" not in layers[0]:
                 cursor.error("missing-key", f"{name!r} needs 'type'", key=True)
             its_type = None
         else:
             its_type = self.space.need(Kind.NODE, written_type)
         broken = Type(kind=Kind.NODE, name="", lineage=(), cursor=cursor, broken=True)
         return NodeTemplate(self, name, cursor, layers, its_type or broken)
+
+    def _with_copied(self, cursor: Cursor, written: Mapping[str, Cursor]) -> Sequence[Mapping[str, Cursor]]:
+        """Read a node template, and after it those it copies: what stands first wins."""
+        layers = [cursor.fields(_NODE_KEYS)]
+        seen = [cursor]
+        while "copy" in layers[-1]:
+            copied = layers[-1]["copy"]
+            source = written.get(copied.text())
+            if source is None:
+                hint = suggest(str(copied.value), written)
+                copied.error("unknown-node", f"there is no node template {copied.value!r}{hint}")
+                break
+            if source in seen:
+                circle = " -> ".join(str(one.pointer[-1]) for one in (*seen, source))
+                copied.error("copy-cycle", f"these copy each other in a circle: {circle}")
+                break
+            if len(layers) > MAX_COPIES:
+                self._mention_deep_copy(copied)
+                break
+            seen.append(source)
+            layers.append(source.fields(_NODE_KEYS))
+        return layers
+
+    def _mention_deep_copy(self, cursor: Cursor) -> None:
+        if not self._copies_too_deep:
+            cursor.error("too-deep", f"more than {MAX_COPIES} node templates copy one another in a chain")
+        self._copies_too_deep = True
 
     def entity(self, name: str) -> NodeTemplate | None:
         """Find a node template."""
@@ -371,23 +401,3 @@ SUBSTITUTION_KEYS = frozenset(
         "description",
     }
 )
-
-
-def _layers(cursor: Cursor, written: Mapping[str, Cursor]) -> Sequence[Mapping[str, Cursor]]:
-    """Read a node template, and after it those it copies: what stands first wins."""
-    layers = [cursor.fields(_NODE_KEYS)]
-    seen = [cursor]
-    while "copy" in layers[-1]:
-        copied = layers[-1]["copy"]
-        source = written.get(copied.text())
-        if source is None:
-            hint = suggest(str(copied.value), written)
-            copied.error("unknown-node", f"there is no node template {copied.value!r}{hint}")
-            break
-        if source in seen:
-            circle = " -> ".join(str(one.pointer[-1]) for one in (*seen, source))
-            copied.error("copy-cycle", f"these copy each other in a circle: {circle}")
-            break
-        seen.append(source)
-        layers.append(source.fields(_NODE_KEYS))
-    return layers

@@ -51,8 +51,10 @@ class MemoryCache(dict[str, bytes]):
 
 
 def folder(path: Path) -> Mapping[str, str]:
-    """Read a folder as path → text."""
-    return {str(file.relative_to(path)): file.read_text() for file in sorted(path.rglob("*")) if file.is_file()}
+    """Read a folder as path → text, without what tools keep in hidden folders."""
+    files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+    names = {file: str(file.relative_to(path)) for file in files}
+    return {name: file.read_text() for file, name in names.items() if not name.startswith(".")}
 
 
 def catalogue_of(files: Mapping[str, str]) -> Catalogue:

@@ -32,11 +32,15 @@ SERVICE = service_document(
       - first:
           type: eu.ict-flame.policies.InitialPolicy
           triggers:
-            t: {{condition: {{constraint: initialise}}, action: {{store: {{lifecycle_actions: {{dc-1: {STATE}placed}}}}}}}}
+            t:
+              condition: {{constraint: initialise}}
+              action: {{store: {{lifecycle_actions: {{dc-1: {STATE}placed}}}}}}
       - crowd:
           type: eu.ict-flame.policies.StateChange
           triggers:
-            up: {{condition: {{constraint: clmc::busy}}, action: {{store: {{lifecycle_actions: {{dc-1: {STATE}booted}}}}}}}}
+            up:
+              condition: {{constraint: clmc::busy}}
+              action: {{store: {{lifecycle_actions: {{dc-1: {STATE}booted}}}}}}
     """,
 ).replace("imports:", "metadata: {sfc: tour, sfci: tour-1}\nimports:")
 

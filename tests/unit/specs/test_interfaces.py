@@ -154,7 +154,10 @@ def test_groups_and_policies_name_nodes_of_the_service() -> None:
               schedule: {start_time: monday}
               condition: [{load: [{greater_than: 5}]}]
               action: [{delegate: later}]
-            now: {event_type: {type: alarm}, condition: {constraint: x, period: 10 s}, action: {run: {a: {get_secret: s}}}}
+            now:
+              event_type: {type: alarm}
+              condition: {constraint: x, period: 10 s}
+              action: {run: {a: {get_secret: s}}}
     """
 
     found = service(service_document("a: {type: Compute}\nb: {type: Compute}", rest))

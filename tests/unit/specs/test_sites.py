@@ -106,9 +106,8 @@ def test_the_only_provider_that_hosts_need_not_be_named() -> None:
 
 
 def test_a_cluster_of_ones_own_type_makes_a_site_too() -> None:
-    text = SITE.replace("eu.ict-flame.nodes.Cluster", "my.Cluster") + (
-        "node_types: {my.Cluster: {derived_from: eu.ict-flame.nodes.Cluster, properties: {rack: {type: string, default: a}}}}\n"
-    )
+    own = "{derived_from: eu.ict-flame.nodes.Cluster, properties: {rack: {type: string, default: a}}}"
+    text = SITE.replace("eu.ict-flame.nodes.Cluster", "my.Cluster") + f"node_types: {{my.Cluster: {own}}}\n"
 
     assert site(text).clusters["dc-1"].properties == {"rack": "a"}
 

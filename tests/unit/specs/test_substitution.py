@@ -77,6 +77,7 @@ def test_requirements_lead_through_the_mappings_both_ways() -> None:
             node="store_soft",
             capability="data_endpoint",
             relationship="tosca.relationships.ConnectsTo",
+            types=("tosca.relationships.ConnectsTo", "tosca.relationships.Root"),
         ),
     )
     assert [(one.name, one.node) for one in nodes["store_box"].requirements] == [
