@@ -35,7 +35,7 @@ def test_a_spec_prints_its_plan(
     head = repository.write(files, "Begin", author, onto="")
     if before.exists():
         head = repository.write({"spec.yaml": before.read_bytes()}, "Before", author, onto=head)
-        assert city.run("apply", "--auto-approve").code == 0
+        assert city.run("apply", "--auto-approve", "--parallelism", "1").code == 0  # ids come in order
     if (sabotage := folder / "sabotage.txt").exists():
         for line in sabotage.read_text().splitlines():
             assert city.run("sandpit", *shlex.split(line, posix=False)).code == 0
