@@ -13,7 +13,7 @@ from providers.registry import connect
 from reconciler.connections import Connections
 from reconciler.secrets import Secrets
 from reconciler.settings import Settings
-from reconciler.settings_file import read_settings
+from reconciler.settings_kept import settings_of
 from reconciler.status import Records
 from reconciler.turn import Ground
 from specs.catalogue import Catalogue, read_catalogue
@@ -78,20 +78,20 @@ class Reading:
 
 def read_tree(tree: Tree, cache: Cache) -> Reading:
     """Read settings and documents of a commit."""
-    settings, found = read_settings(tree)
+    settings, found = settings_of(tree, cache)
     top = tuple(glob.removeprefix("**/") for glob in settings.include)  # `**/` also means no folder at all
     catalogue = read_catalogue(tree, cache, (*settings.include, *top))
     diagnostics = dict.fromkeys(sorted((*found, *catalogue.diagnostics)))
     return Reading(settings=settings, catalogue=catalogue, diagnostics=tuple(diagnostics))
 
 
-def open_repository(place: Place) -> Repository:
+def open_repository(place: Place, cache: Cache) -> Repository:
     """Open the repository on the branch it says is to be followed, with the latest news of the server."""
     location = place.repo or str(place.directory)
     repository = Repository.open(location, place.state_dir)
     if place.repo:
         repository.fetch()
-    settings, _ = read_settings(repository.tree(repository.resolve()))
+    settings, _ = settings_of(repository.tree(repository.resolve()), cache)
     if settings.branch and settings.branch != repository.branch:
         repository = Repository.open(location, place.state_dir, settings.branch)
     return repository
@@ -115,7 +115,7 @@ class Project:
     def repository(self) -> Repository:
         """The spec repository; `RepositoryError` if there is none."""
         if self._repository is None:
-            self._repository = open_repository(self.place)
+            self._repository = open_repository(self.place, self.cache)
         return self._repository
 
     def tree(self) -> Tree:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+FILE = "reconciler.yaml"
+"""Where settings stand in the spec repository."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:

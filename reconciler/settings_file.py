@@ -8,14 +8,11 @@ from datetime import timedelta
 from typing import TypeVar
 
 from reconciler.cron import read_cron
-from reconciler.settings import Breaker, Settings, SiteSettings, Sync, Timing, Window
+from reconciler.settings import FILE, Breaker, Settings, SiteSettings, Sync, Timing, Window
 from specs.cursor import Cursor, Faults
 from specs.document import load
 from specs.errors import Diagnostic
 from specs.tree import Tree
-
-FILE = "reconciler.yaml"
-"""Where settings stand in the spec repository."""
 
 _SWITCHES = ("auto_apply", "self_heal", "prune")
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")

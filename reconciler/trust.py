@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reconciler.settings import Settings
-from reconciler.settings_file import read_settings
+from reconciler.settings_kept import settings_of
 from specs.errors import RepositoryError
 from specs.repository import Repository
 from state.store import Outcome, Store
@@ -40,7 +40,7 @@ def refuse_local(settings: Settings) -> None:
 def settings_before(repository: Repository, commit: str, store: Store) -> tuple[Settings, ...]:
     """Give the settings of the last commit before this one that was applied, if there is one."""
     for applied in applied_before(repository, commit, store):
-        return (read_settings(repository.tree(applied))[0],)
+        return (settings_of(repository.tree(applied), store)[0],)
     return ()
 
 

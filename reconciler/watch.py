@@ -39,23 +39,26 @@ class Watch:
 
         `RepositoryError` if git cannot be read. A commit that is invalid or not trusted is logged, once.
         """
-        tree = self._tree()
+        tree = self._tree(store)
         if tree.commit == self._head:
             return False
         self._head = tree.commit
         return self._accept(tree, store, self._before(store)) or (self.good is None and self._go_back(store))
 
-    def _tree(self) -> Tree:
+    def _tree(self, store: Store) -> Tree:
         if self.place.local:
             self._folder = WorkTree(self.place.directory) if self._folder is None else self._folder.refreshed()
             return self._folder
-        repository = self._opened()
+        if self._repository is None:
+            self._repository = open_repository(self.place, store)
+        repository = self._repository
         repository.fetch()
         return repository.tree(repository.resolve(self.place.revision))
 
     def _opened(self) -> Repository:
+        """Give the repository, which was opened by the look; the working tree needs it for its identity only."""
         if self._repository is None:
-            self._repository = open_repository(self.place)
+            self._repository = Repository.open(str(self.place.directory), self.place.state_dir)
         return self._repository
 
     def _accept(self, tree: Tree, store: Store, trusted: tuple[Settings, ...]) -> bool:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
 
 from reconciler.settings import Settings, Window
 from reconciler.settings_file import read_settings
+from reconciler.settings_kept import settings_of
 from specs.errors import Severity
 from tests.support.files import Files
 
@@ -105,3 +107,48 @@ def test_what_makes_no_sense_is_said_where_it_stands(text: str, place: str, word
 
 def test_every_fault_is_said_at_once() -> None:
     assert len(faults("timing: {poll: x, drift: y}\nparallel: 3\n")) == 3
+
+
+# --- kept ------------------------------------------------------------------------------------------
+
+FULL = """
+id: city-specs
+branch: production
+include: [specs/**/*.yaml]
+timing: {poll: 10s, jitter: 0s, drift: 2m30s, backoff: 1.5s, longest_backoff: 1h}
+defaults:
+  sync: {auto_apply: true, windows: [{start: "0 22 * * *", duration: 4h, allow: false}]}
+  services: {shop: {prune: true}}
+  breaker: {share: 0.5, count: 3}
+  health_deadline: 1d12h
+  parallelism: 4
+sites: {bristol: {sync: {self_heal: true}}}
+allowed_signers: keys/allowed
+"""
+
+
+class Kept(dict[str, bytes]):
+    """A cache that counts what it is asked to keep."""
+
+    def get_many(self, keys: list[str]) -> dict[str, bytes]:
+        return {key: self[key] for key in keys if key in self}
+
+    def put(self, values: Mapping[str, bytes]) -> None:
+        self.update(values)
+
+
+@pytest.mark.parametrize("text", [FULL, "", "sites: {a: , b: {services: {c: }}}"])
+def test_kept_settings_are_those_that_were_read(text: str) -> None:
+    kept, tree = Kept(), Files({"reconciler.yaml": text})
+    first, second = settings_of(tree, kept), settings_of(tree, kept)
+
+    assert len(kept) == 1
+    assert first == second == read_settings(tree)
+
+
+def test_settings_with_a_fault_are_not_kept() -> None:
+    kept, tree = Kept(), Files({"reconciler.yaml": "id: 5\n"})
+    settings_of(tree, kept)
+
+    assert not kept
+    assert settings_of(tree, kept)[1]
