@@ -60,6 +60,8 @@ class _Placement:
         self._service = service
         self._spots: dict[str, Sequence[_Spot]] = {}
         self._attached = _attachments(service)
+        self._policies = _placement_policies(service)
+        self._neighbours = _neighbours(service)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Give every endpoint in the order of subjects."""
@@ -120,7 +122,7 @@ class _Placement:
         ]
 
     def _chosen(self, node: Node) -> Sequence[_Spot]:
-        clusters, spread = clusters_for(self._site, self._service, node)
+        clusters, spread = self._clusters_for(node)
         if not spread or not clusters:
             return [_Spot(cluster, index) for cluster in clusters for index in range(_instances(node))]
         counts = dict.fromkeys(clusters, 0)
@@ -128,13 +130,30 @@ class _Placement:
             counts[clusters[number % len(clusters)]] += 1
         return [_Spot(cluster, index) for cluster, count in counts.items() for index in range(count)]
 
+    def _clusters_for(self, node: Node) -> tuple[Sequence[str], bool]:
+        """Give the clusters a node goes to, and whether its instances are dealt out among them."""
+        policy = self._policies.get(node.name)
+        if policy is not None:
+            fitting = [
+                name for name in sorted(self._site.clusters) if _fits(self._site.clusters[name], policy.properties)
+            ]
+            if policy.properties.get("anti_affinity") is True and fitting:
+                targets = sorted(_targets(self._service, policy))
+                fitting = [fitting[targets.index(node.name) % len(fitting)]]
+            return fitting, policy.properties.get("spread") is True
+        if "cluster" in node.metadata:
+            names = [name.strip() for name in node.metadata["cluster"].split(",")]
+            return [name for name in names if name in self._site.clusters], False
+        default = default_cluster(self._site)
+        return ([default.name], False) if default is not None else ([], False)
+
     # --- nodes of the whole site ---
 
     def _binding_of_users(self, name: str) -> str:
         """Find who serves the nearest located nodes around a node, else who serves the default cluster."""
         seen, ring = {name}, [name]
         while ring:
-            ring = sorted({other for one in ring for other in self._neighbours(one)} - seen)
+            ring = sorted({other for one in ring for other in self._neighbours[one]} - seen)
             seen.update(ring)
             located = [self._service.nodes[one] for one in ring if self._is_located(self._service.nodes[one])]
             clusters = [spot.cluster for node in located for spot in self._spots_of(node, ())]
@@ -143,11 +162,12 @@ class _Placement:
         default = default_cluster(self._site)
         return default.binding if default is not None else ""
 
-    def _neighbours(self, name: str) -> Iterable[str]:
-        yield from (one.node for one in self._service.nodes[name].requirements if one.node in self._service.nodes)
-        for other, node in self._service.nodes.items():
-            if any(one.node == name for one in node.requirements):
-                yield other
+    def unplaced(self) -> Iterable[str]:
+        """Give the nodes that should stand on clusters, go with no other and find no cluster that fits."""
+        for name, node in self._service.nodes.items():
+            alone = self._is_located(node) and not node.is_a(FUNCTION) and self._leader(node) is None
+            if alone and not self._clusters_for(node)[0]:
+                yield name
 
 
 def _is_host(node: Node) -> bool:
@@ -175,6 +195,17 @@ def _attachments(service: Service) -> Mapping[str, str]:
     return {volume: names[0] for volume, names in users.items() if len(names) == 1}
 
 
+def _neighbours(service: Service) -> Mapping[str, Iterable[str]]:
+    """Give the nodes next to each: those it requires and those that require it."""
+    found: dict[str, set[str]] = {name: set() for name in service.nodes}
+    for name, node in service.nodes.items():
+        for requirement in node.requirements:
+            if requirement.node in found:
+                found[name].add(requirement.node)
+                found[requirement.node].add(name)
+    return found
+
+
 def _instances(node: Node) -> int:
     """Give how many instances a node begins with on each of its clusters."""
     scalable = node.capabilities.get("scalable", {})
@@ -195,33 +226,15 @@ def default_cluster(site: Site) -> Cluster | None:
     return next(iter(centres or ordered), None)
 
 
-def clusters_for(site: Site, service: Service, node: Node) -> tuple[Sequence[str], bool]:
-    """Give the clusters a server or container goes to, and whether its instances are dealt out among them.
-
-    None at all if the policy or the metadata fit no cluster of the site.
-    """
-    policy = _placement_policy(service, node.name)
-    if policy is not None:
-        fitting = [name for name in sorted(site.clusters) if _fits(site.clusters[name], policy.properties)]
-        if policy.properties.get("anti_affinity") is True and fitting:
-            targets = sorted(_targets(service, policy))
-            fitting = [fitting[targets.index(node.name) % len(fitting)]]
-        return fitting, policy.properties.get("spread") is True
-    if "cluster" in node.metadata:
-        names = [name.strip() for name in node.metadata["cluster"].split(",")]
-        return [name for name in names if name in site.clusters], False
-    default = default_cluster(site)
-    return ([default.name], False) if default is not None else ([], False)
-
-
-def _placement_policy(service: Service, node: str) -> Policy | None:
-    """Find the first policy, by name, that places a node itself or in a group."""
+def _placement_policies(service: Service) -> Mapping[str, Policy]:
+    """Give the first policy, by name, that says where a node goes, itself or in a group."""
+    found: dict[str, Policy] = {}
     for name in sorted(service.policies):
         policy = service.policies[name]
-        says_where = any(key in policy.properties for key in _PLACES)
-        if policy.is_a(_PLACEMENT) and says_where and node in _targets(service, policy):
-            return policy
-    return None
+        if policy.is_a(_PLACEMENT) and any(key in policy.properties for key in _PLACES):
+            for node in _targets(service, policy):
+                found.setdefault(node, policy)
+    return found
 
 
 def _targets(service: Service, policy: Policy) -> frozenset[str]:
@@ -263,10 +276,8 @@ def capacity_findings(site: Site, deployments: Iterable[Deployment]) -> tuple[st
 
 def _unplaced(site: Site, deployment: Deployment) -> Iterable[str]:
     service = deployment.service
-    for name, node in service.nodes.items():
-        by_policy = _placement_policy(service, name) is not None or "cluster" in node.metadata
-        if by_policy and _is_host(node) and not node.is_a(FUNCTION) and not clusters_for(site, service, node)[0]:
-            yield f"no cluster of {site.name} fits the placement of {service.name}/{name}; clusters: {_names(site)}"
+    for name in _Placement(site, service).unplaced():
+        yield f"no cluster of {site.name} fits the placement of {service.name}/{name}; clusters: {_names(site)}"
 
 
 def _names(site: Site) -> str:

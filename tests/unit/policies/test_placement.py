@@ -201,6 +201,14 @@ def test_endpoints_come_in_the_order_of_their_subjects() -> None:
     assert list(found.endpoints) == sorted(found.endpoints, key=lambda one: one.subject)
 
 
+def test_a_site_without_clusters_is_told() -> None:
+    site = Site(name="lab")
+
+    assert capacity_findings(site, [placed("box: {type: Compute}", site=site)]) == (
+        "no cluster of lab fits the placement of shop/box; clusters: none",
+    )
+
+
 # --- capacity ---
 
 
@@ -259,6 +267,7 @@ def test_every_instance_takes_capacity_and_what_it_hosts_takes_none() -> None:
     [
         ("box: {type: Compute}", policy("location: moon")),
         ("box: {type: Compute, metadata: {cluster: none}}", ""),
+        ("box: {type: BlockStorage, properties: {size: 1 GB}, metadata: {cluster: none}}", ""),
     ],
 )
 def test_a_placement_that_fits_nowhere_is_told(nodes: str, rest: str) -> None:

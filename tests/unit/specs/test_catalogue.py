@@ -355,6 +355,24 @@ def test_every_file_that_goes_is_missed(gone: str) -> None:
     assert reread(without, RICH) == catalogue_of(RICH)
 
 
+def test_a_fault_of_a_shared_type_goes_with_the_service_that_meets_it() -> None:
+    types = document("""
+        node_types:
+          my.Node: {derived_from: tosca.nodes.Root, interfaces: {Standard: {create: none.sh}}}
+        """)
+    using = document("""
+        imports: [../types/my.yaml]
+        topology_template: {node_templates: {n: {type: my.Node}}}
+        """)
+    files = {"sites/lab.yaml": SITE, "types/my.yaml": types, "specs/a.yaml": using}
+    files["specs/b.yaml"] = using.replace("my.Node", "Compute")
+
+    found = reread(files, {**files, "specs/a.yaml": files["specs/b.yaml"]})
+
+    assert codes(catalogue_of(files)) == ["missing-file"]
+    assert codes(found) == []
+
+
 def test_faults_are_kept_as_well() -> None:
     broken = {**RICH, "specs/main.yaml": RICH["specs/main.yaml"].replace("num_cpus: 2", "num_cpus: two")}
 
