@@ -21,6 +21,8 @@ from providers.sdn.topology import Fabric, Port
 LABELS = 1 << 18
 """How many flows a fabric can tell apart: labels serve as numbers of meters, too, and Open vSwitch has as many."""
 LABEL = "ipv6_label"
+TREE_HOPS = 64
+"""Hosts send multicast with a hop limit of 1, for one link; to them a tree is one."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -94,7 +96,9 @@ def parts(flow: Flow, wiring: Wiring, rank: int = 0) -> Parts:
     source, destination = pack(segments.pop(flow.entry))
     meter = ((flow.entry.switch, Meter(flow.label, flow.kbps)),) if flow.kbps else ()
     limit = (Action(Do.METER, flow.label),) if flow.kbps else ()
+    hops = (Action(Do.HOPS, TREE_HOPS),) if IPv6Address(flow.destination).is_multicast else ()
     inside = (
+        *hops,
         Action(Do.SET, MARKED, "eth_dst"),
         Action(Do.SET, flow.label, LABEL),
         *_bits_set(source, destination),
@@ -225,16 +229,25 @@ class _Reading:
         start = Port(switch, port)
         ports = frozenset(self._ports(switch, rule, label))
         drops = tuple(sorted(filter(None, (self._drop(*found) for found in self._leaving.get(label, ())))))
+        hops = frozenset(port for port in ports if port in self._wiring.fabric.peers)
+        if {drop.port for drop in drops} != ports - hops or not self._is_reached(start, hops, drops):
+            return None
         limit = rule.action(Do.METER)
         return Flow(
             entry=start,
             source=str(rule.field("ipv6_src")),
             destination=str(rule.field("ipv6_dst")),
-            hops=frozenset(port for port in ports if port in self._wiring.fabric.peers),
+            hops=hops,
             drops=drops,
             label=label,
             kbps=self._meters(switch, limit) if isinstance(limit, int) else 0,
         )
+
+    def _is_reached(self, start: Port, hops: frozenset[Port], drops: tuple[Drop, ...]) -> bool:
+        """Tell whether the hops lead from the entry to every drop, and nowhere else."""
+        walked = list(walk(self._wiring.fabric, start.switch, hops))
+        reached = {start.switch} | {there.switch for _, there in walked}
+        return {here for here, _ in walked} == hops and all(drop.port.switch in reached for drop in drops)
 
     def _ports(self, switch: str, rule: Rule, label: int) -> Iterator[Port]:
         """Read the ports out of the bits a rule puts on, and of those at every border behind."""

@@ -53,6 +53,8 @@ class Hand:
 
     def __init__(self, controller: Controller, sight: Sight) -> None:
         self._controller, self._sight = controller, sight
+        self.wanted: frozenset[int] = frozenset()
+        """Cookies of everything that is wanted: their rules are not to be taken from them."""
 
     def put(self, cookie: int, owner: int, work: Work) -> None:
         """Make the rules of a cookie be these; `TransientError` if a switch does not show them afterwards."""
@@ -168,15 +170,18 @@ class Hand:
             raise TransientError(self._sight.silent[switch])
 
     def _check_room(self, switch: str, cookie: int, owner: int, wanted: Iterable[Rule]) -> None:
-        """Refuse to take the place of a rule that is not ours."""
-        keys = {rule.key for rule in wanted}
-        with self._sight.lock:
-            for rule in self._sight.views[switch].rules if switch in self._sight.views else ():
-                if rule.key in keys and rule.cookie != cookie and not _of(rule.cookie, owner):
-                    raise PermanentError(
-                        f"{switch} has a rule of somebody else (cookie {rule.cookie:x}) in table {rule.table},"
-                        f" priority {rule.priority}, where ours belongs; remove it, or adopt it"
-                    )
+        """Refuse to take the place of a rule that is not ours, or of another object that is wanted, too."""
+        for rule in self._sight.rivals(switch, cookie, wanted):
+            if not _of(rule.cookie, owner):
+                raise PermanentError(
+                    f"{switch} has a rule of somebody else (cookie {rule.cookie:x}) in table {rule.table},"
+                    f" priority {rule.priority}, where ours belongs; remove it, or adopt it"
+                )
+            if rule.cookie in self.wanted:
+                raise PermanentError(
+                    f"two names need frames from {rule.field('ipv6_src')} to {rule.field('ipv6_dst')} at {switch} to"
+                    " go two ways; give each function an address of its own"
+                )
 
 
 def _of(cookie: int, owner: int) -> bool:

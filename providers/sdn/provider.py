@@ -77,6 +77,11 @@ class Sdn:
     def _objects(self) -> Objects:
         return Objects(self._sight, self._ledger)
 
+    @property
+    def down(self) -> frozenset[str]:
+        """The links that carried nothing when they were last looked at."""
+        return self._sight.down
+
     # --- what is wanted ---
 
     def foundation(self, site: Site) -> Iterable[Resource]:
@@ -94,6 +99,7 @@ class Sdn:
         own = owner(scope.repository, scope.site)
         with self._lock:
             self._sight.refresh(own)
+        self._hand.wanted = frozenset(cookie_of(scope.repository, address) for address in scope.wanted)
         foreign = [found for found, _, _ in self._objects.foreign(own)] if scope.unmanaged else []
         return Snapshot(
             present=sorted(self._objects.presents(scope), key=lambda present: present.address),

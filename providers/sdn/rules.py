@@ -28,6 +28,7 @@ class Do(StrEnum):
     METER = "meter"
     SET = "set"
     DECREMENT = "decrement hop limit"
+    HOPS = "set hop limit"
     OUTPUT = "output"
     GROUP = "group"
     GOTO = "goto"

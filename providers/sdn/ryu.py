@@ -174,6 +174,8 @@ def _action_body(action: Action) -> dict[str, object]:
             return {"type": "METER", "meter_id": action.value}
         case Do.DECREMENT:
             return {"type": "DEC_NW_TTL"}
+        case Do.HOPS:
+            return {"type": "SET_NW_TTL", "nw_ttl": action.value}
         case Do.SET:
             return {"type": "SET_FIELD", "field": _WRITTEN.get(action.field, action.field), "value": action.value}
     raise PermanentError(f"Ryu cannot write {action.value}; this is a defect of the provider")
@@ -242,6 +244,8 @@ def _action(written: object) -> Action:
             return Action(Do.GOTO, whole(value))
         case "METER":
             return Action(Do.METER, whole(value))
+        case "SET_NW_TTL":
+            return Action(Do.HOPS, whole(value))
         case "DEC_NW_TTL":
             return Action(Do.DECREMENT)
     return Action(Do.OTHER, written)

@@ -17,7 +17,7 @@ from providers.sdn.core import FORWARD, RANKS, bits_held
 from providers.sdn.edge import LABEL, LABELS, Reading, Wiring, read
 from providers.sdn.ledger import Ledger
 from providers.sdn.marks import OWNER_MASK
-from providers.sdn.rules import Do, Group, Meter, Rule
+from providers.sdn.rules import Do, Group, Match, Meter, Rule
 from providers.sdn.topology import Fabric, Port
 
 _TRIES = 3
@@ -32,6 +32,8 @@ class View:
     groups: dict[int, Group] = field(default_factory=dict)
     meters: dict[int, Meter] = field(default_factory=dict)
     at: float = 0.0
+    owners: dict[tuple[int, int, Match], int] = field(default_factory=dict)
+    """What names a rule → its cookie."""
 
     @property
     def rules(self) -> Iterable[Rule]:
@@ -44,12 +46,16 @@ class View:
 
     def put(self, cookie: int, rules: Iterable[Rule]) -> None:
         """Remember the rules of one cookie; they took the places of others."""
-        self.by_cookie.pop(cookie, None)
+        for rule in self.by_cookie.pop(cookie, ()):
+            self.owners.pop(rule.key, None)
         kept = tuple(sorted(rules, key=_by_key))
-        keys = {rule.key for rule in kept}
-        for other, own in list(self.by_cookie.items()) if kept else ():
-            if any(rule.key in keys for rule in own):
-                self.by_cookie[other] = tuple(rule for rule in own if rule.key not in keys)
+        for rule in kept:
+            other = self.owners.get(rule.key)
+            if other is not None:
+                self.by_cookie[other] = tuple(old for old in self.by_cookie[other] if old.key != rule.key)
+                if not self.by_cookie[other]:
+                    del self.by_cookie[other]
+            self.owners[rule.key] = cookie
         if kept:
             self.by_cookie[cookie] = kept
 
@@ -138,7 +144,8 @@ class Sight:
         gathered: dict[int, list[Rule]] = {}
         for rule in rules:
             gathered.setdefault(rule.cookie, []).append(rule)
-        view.by_cookie = {cookie: tuple(sorted(own, key=_by_key)) for cookie, own in gathered.items()}
+        for cookie, own in gathered.items():
+            view.put(cookie, own)
         view.groups = dict(self._controller.groups(dpid))
         if self._controller.meters_possible:
             view.meters = dict(self._controller.meters(dpid))
@@ -170,6 +177,12 @@ class Sight:
         """Give the rules of a cookie by switch, those of silent switches as they were last seen."""
         with self.lock:
             return {name: own for name, view in self.views.items() if (own := view.by_cookie.get(cookie))}
+
+    def rivals(self, switch: str, cookie: int, wanted: Iterable[Rule]) -> list[Rule]:
+        """Give the wanted rules whose places on a switch belong to another cookie, with that cookie."""
+        with self.lock:
+            owners = self.views[switch].owners if switch in self.views else {}
+            return [rule.owned(other) for rule in wanted if (other := owners.get(rule.key, cookie)) != cookie]
 
     def cookies(self) -> list[int]:
         """Give every cookie on switches that answered."""

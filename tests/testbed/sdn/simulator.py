@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from providers.base import TransientError
 from providers.sdn.controller import Change, Wire
+from providers.sdn.core import BORDER
 from providers.sdn.rules import IN_PORT, IPV6, Action, Do, Group, Meter, Rule, read_masked
 from providers.sdn.topology import Fabric, Port
 
@@ -117,6 +118,13 @@ class Simulator:
         """Lose everything; the controller puts its own rule back."""
         self.boxes[dpid] = Box(rules={LLDP.key: LLDP})
 
+    def drop_edges(self) -> None:
+        """Forget every rule and group of services."""
+        for box in self.boxes.values():
+            box.groups.clear()
+            box.rules = {key: rule for key, rule in box.rules.items() if not BORDER <= rule.priority < LLDP.priority}
+            box.tables = None
+
     def cut(self, link: str, *, up: bool = False) -> None:
         """Take the carrier of a link away, or give it back."""
         for port in self.fabric.trunks[link].ends:
@@ -185,6 +193,8 @@ class Simulator:
                 out.append((port, frame))
             case Action(Do.OUTPUT, int() as number) if number != port:
                 out.append((number, frame))
+            case Action(Do.HOPS, value):
+                return replace(frame, hop_limit=int(value))
             case Action(Do.SET, value, name):
                 return _changed(frame, name, value)
             case Action(Do.GROUP, number):

@@ -153,3 +153,13 @@ def city(areas: int, switches: int, extra: int, seed: int = 1, places: int = 2) 
         links={one.name: one for one in links},
         bindings=bindings({"url": "http://127.0.0.1:1"}),
     )
+
+
+def limit(mbps: float, *targets: str) -> Policy:
+    """Give a policy that limits functions."""
+    return Policy(
+        name="limit",
+        types=("eu.ict-flame.policies.Qos",),
+        targets=targets,
+        properties={"max_bandwidth_mbps": mbps},
+    )
