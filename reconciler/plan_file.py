@@ -38,7 +38,7 @@ def write_plan_file(file: Path, plan: PlanFile) -> None:
     try:
         os.close(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with scratch.open("w", encoding="utf-8") as stream:
-            json.dump(content, stream, indent=1)
+            stream.write(json.dumps(content))
             stream.write("\n")
         scratch.replace(file)
     except OSError as error:

@@ -63,8 +63,8 @@ class Screen:
         self.note(Line((Span("error: ", Style.BAD), Span(first))), *(f"  {line}" for line in rest))
 
     def document(self, data: object) -> None:
-        """Print one JSON document; its escapes leave no control character."""
-        json.dump(data, self.out, indent=2)
+        """Print one JSON document, indented for eyes only; its escapes leave no control character."""
+        self.out.write(json.dumps(data, indent=2 if self.out.isatty() else None))
         self.out.write("\n")
         self.out.flush()
 
