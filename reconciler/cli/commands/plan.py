@@ -28,9 +28,8 @@ def run(options: Options, screen: Screen) -> Exit:
                 planned.append(plan_site(ground, site, choice))
             except ReconcilerError as error:
                 failed[site] = error
-        document = document_of(ground, planned, failed)
         if options.json:
-            screen.document(document)
+            screen.document(document_of(ground, planned, failed))
         elif planned or not failed:
             show_plans(planned, screen)
         for fault in failed.values():
@@ -39,6 +38,7 @@ def run(options: Options, screen: Screen) -> Exit:
             return worst(map(exit_of, failed.values()))
         if options.out:
             sites = tuple(item.site for item in planned)
+            document = document_of(ground, planned)
             write_plan_file(Path(options.out), PlanFile(document=document, choice=choice, sites=sites))
             screen.note(f"written to {options.out}; do it with: reconciler apply {options.out}")
     return _exit(options, planned)
