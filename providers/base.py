@@ -12,7 +12,7 @@ knows nothing of plans, policies or git, never sleeps to retry and never decides
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -180,6 +180,9 @@ class Context:
     site: Site
     state_dir: Path
     """A folder for local state of embedded providers (`.reconciler/` of the repository)."""
+    stir: Callable[[], None] | None = None
+    """Set where somebody waits for news: a provider that can watch its system then does, answers looks from what it
+    keeps, and calls this, from any thread, when somebody else has changed something. It only says: look again."""
 
 
 class Provider(Protocol):

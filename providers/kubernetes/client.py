@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,39 @@ _POOL = 32
 """Connections kept open."""
 
 
+class HttpStream:
+    """An answer that comes line by line."""
+
+    def __init__(self, access: Access, response: urllib3.BaseHTTPResponse) -> None:
+        self._access = access
+        self._response = response
+        self._socket: socket.socket | None = getattr(response.connection, "sock", None)
+
+    @property
+    def status(self) -> int:
+        """The status it began with."""
+        return self._response.status
+
+    def lines(self) -> Iterator[bytes]:
+        """Give the lines as they come."""
+        rest = b""
+        try:
+            for chunk in self._response.stream(65536):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from lines
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise _unreachable(self._access, error) from error
+        if rest:
+            yield rest
+
+    def cancel(self) -> None:
+        """Break it off; who reads it gets an error or its end."""
+        if self._socket is not None:
+            with suppress(OSError):  # it is closed already
+                self._socket.shutdown(socket.SHUT_RDWR)
+        self._response.close()
+
+
 class Client:
     """One API server, reached with the credentials of a kubeconfig or of the pod we run in."""
 
@@ -37,30 +72,16 @@ class Client:
             raise _unreachable(self._access, error) from error
         return Answer(response.status, response.data, response.headers.get("Retry-After", ""))
 
-    def stream(self, call: Call, seconds: float) -> tuple[int, Iterator[bytes]]:
-        """Make a request and give the lines as they come."""
+    def stream(self, call: Call, seconds: float) -> HttpStream:
+        """Make a request whose answer goes on; `seconds` is the longest silence."""
         try:
-            response = self._request(call, read=seconds, preload=False)
+            return HttpStream(self._access, self._request(call, read=seconds, preload=False))
         except urllib3.exceptions.HTTPError as error:
             raise _unreachable(self._access, error) from error
-        return response.status, self._lines(response)
 
     def close(self) -> None:
         """Let go of all connections."""
         self._api.rest_client.close()
-
-    def _lines(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        rest = b""
-        try:
-            for chunk in response.stream(65536):
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from lines
-        except urllib3.exceptions.HTTPError as error:
-            raise _unreachable(self._access, error) from error
-        finally:
-            response.close()
-        if rest:
-            yield rest
 
     def _request(self, call: Call, *, read: float, preload: bool) -> urllib3.BaseHTTPResponse:
         headers = {"Accept": call.accept, "User-Agent": MANAGER}

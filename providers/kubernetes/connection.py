@@ -38,14 +38,28 @@ class Call:
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
 
+class Stream(Protocol):
+    """An answer that comes line by line."""
+
+    @property
+    def status(self) -> int:
+        """The status it began with."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Give the lines as they come; `TransientError` when they break off."""
+
+    def cancel(self) -> None:
+        """Break it off, from any thread."""
+
+
 class Wire(Protocol):
     """What carries requests; raises `TransientError` when there is no answer."""
 
     def send(self, call: Call) -> Answer:
         """Make a request and wait for all of the answer."""
 
-    def stream(self, call: Call, seconds: float) -> tuple[int, Iterator[bytes]]:
-        """Make a request; give its status and the lines as they come, `seconds` the longest silence."""
+    def stream(self, call: Call, seconds: float) -> Stream:
+        """Make a request whose answer goes on; `seconds` is the longest silence."""
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -73,12 +87,19 @@ class Connection:
             return answer.body
         raise failure(f"{call.method} {call.path}", answer)
 
-    def stream(self, call: Call, seconds: float) -> Iterator[bytes]:
-        """Make a request and give the lines of the answer as they come."""
-        status, lines = self._connected().stream(call, seconds)
-        if status not in _OK:
-            raise failure(f"{call.method} {call.path}", Answer(status, b"\n".join(lines)))
-        yield from lines
+    def stream(self, call: Call, seconds: float) -> Stream:
+        """Make a request whose answer goes on; `seconds` is the longest silence."""
+        wire = self._connected()
+        stream = wire.stream(call, seconds)
+        if stream.status == _UNAUTHORISED:
+            stream.cancel()
+            stream = self._connected(instead_of=wire).stream(call, seconds)
+        if stream.status not in _OK:
+            try:
+                raise failure(f"{call.method} {call.path}", Answer(stream.status, b"\n".join(stream.lines())))
+            finally:
+                stream.cancel()
+        return stream
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from providers.base import Mark, PermanentError, Present, TransientError
@@ -15,6 +16,7 @@ from providers.kubernetes.presenting import present, sample_of
 from providers.kubernetes.server import Server
 from providers.kubernetes.settings import Settings
 from providers.kubernetes.shape import manifest_of
+from providers.kubernetes.watching import Keeper
 from specs.model import Resource
 
 _WITH_PODS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "ReplicaSet"})
@@ -27,9 +29,10 @@ _CLUSTER_OWN = frozenset({"kube-root-ca.crt", "default"})
 class Hands:
     """Writes to one API server."""
 
-    def __init__(self, server: Server, settings: Settings) -> None:
+    def __init__(self, server: Server, settings: Settings, keeper: Keeper | None = None) -> None:
         self._server = server
         self._settings = settings
+        self._keeper = keeper
 
     def create(self, resource: Resource, mark: Mark) -> Present:
         """Make an object, or find it made."""
@@ -70,12 +73,17 @@ class Hands:
         if ADOPTED in (metadata.get("annotations") or {}):
             self._give_back(served, live)
             return None
-        if not metadata.get("deletionTimestamp"):
-            if served.form.kind == "namespace":
-                self._check_nobody_else(metadata["name"], current)
-            self._server.remove(served, live, foreground=served.form.object in _WITH_PODS)
-        left = self._server.find(identity)
-        return None if left is None else self._left(left[0], left[1], mark)
+        if served.form.kind == "namespace" and not metadata.get("deletionTimestamp"):
+            self._check_nobody_else(metadata["name"], current)
+        with self._writing(served, live):
+            if not metadata.get("deletionTimestamp"):
+                self._server.remove(served, live, foreground=served.form.object in _WITH_PODS)
+            left = self._server.find(identity)
+            if left is None:
+                self._note_gone(served, live)
+                return None
+            self._note(*left)
+        return present(sample_of(*left, mark, self._server.clusters), None)
 
     def adopt(self, resource: Resource, provider_id: str, mark: Mark) -> Present:
         """Put our mark on somebody else's object."""
@@ -100,7 +108,8 @@ class Hands:
             if ADOPTED in (live["metadata"].get("annotations") or {}):
                 body["metadata"]["annotations"][ADOPTED] = "true"
         force = resource.properties.get("force") is True
-        return self._shown(served, self._server.apply(served, body, live, force=force), mark, resource)
+        with self._writing(served, body):
+            return self._shown(served, self._server.apply(served, body, live, force=force), mark, resource)
 
     def _served(self, resource: Resource) -> Served:
         try:
@@ -123,6 +132,7 @@ class Hands:
         """Take our mark off: we own nothing of an object once we apply nothing of it."""
         if owned_fields(live["metadata"]):
             self._server.apply(served, self._bare(served, live, {}, {}), live, force=False)
+        self._note_gone(served, live)
 
     def _bare(self, served: Served, live: Json, labels: dict[str, str], annotations: dict[str, str]) -> Json:
         metadata: Json = {"name": live["metadata"]["name"], "uid": live["metadata"]["uid"]}
@@ -155,10 +165,19 @@ class Hands:
     # --- showing ---
 
     def _shown(self, served: Served, live: Json, mark: Mark, resource: Resource) -> Present:
+        self._note(served, live)
         return present(sample_of(served, live, mark, self._server.clusters), resource)
 
-    def _left(self, served: Served, live: Json, mark: Mark) -> Present:
-        return present(sample_of(served, live, mark, self._server.clusters), None)
+    def _writing(self, served: Served, body: Json) -> AbstractContextManager[None]:
+        return nullcontext() if self._keeper is None else self._keeper.writing(served, body)
+
+    def _note(self, served: Served, live: Json) -> None:
+        if self._keeper is not None:
+            self._keeper.note(served, live)
+
+    def _note_gone(self, served: Served, live: Json) -> None:
+        if self._keeper is not None:
+            self._keeper.note_gone(served, live)
 
 
 def taken(live: Json) -> str:

@@ -19,6 +19,7 @@ from providers.kubernetes.kinds import KINDS
 from providers.kubernetes.server import Server
 from providers.kubernetes.settings import read_settings
 from providers.kubernetes.sight import Sight
+from providers.kubernetes.watching import Keeper
 from specs.model import Address, Deployment, Resource, Role, Site
 
 
@@ -29,6 +30,7 @@ class _Backend:
     server: Server
     sight: Sight
     hands: Hands
+    keeper: Keeper | None
 
 
 class Kubernetes:
@@ -45,13 +47,19 @@ class Kubernetes:
         self._binding = context.binding
         self._settings = read_settings(context.site, context.binding)
         self._backends = [
-            self._backend(Server(access, clusters, Connection(access)), clock)
+            self._backend(Server(access, clusters, Connection(access)), clock, context.stir)
             for access, clusters in self._settings.accesses().items()
         ]
 
-    def _backend(self, server: Server, clock: Callable[[], datetime]) -> _Backend:
+    def _backend(self, server: Server, clock: Callable[[], datetime], stir: Callable[[], None] | None) -> _Backend:
         threads = min(8, max(1, self._binding.budget.concurrency))
-        return _Backend(server, Sight(server, self._settings, threads, clock), Hands(server, self._settings))
+        keeper = None if stir is None else Keeper(server, stir)
+        return _Backend(
+            server=server,
+            sight=Sight(server, self._settings, threads, clock, keeper.pages if keeper else None),
+            hands=Hands(server, self._settings, keeper),
+            keeper=keeper,
+        )
 
     def foundation(self, site: Site) -> Iterable[Resource]:
         """Give nothing: clusters are there by themselves."""
@@ -98,6 +106,8 @@ class Kubernetes:
     def close(self) -> None:
         """Let go of all connections."""
         for backend in self._backends:
+            if backend.keeper is not None:
+                backend.keeper.close()
             backend.server.close()
 
     def _of(self, cluster: str) -> _Backend:

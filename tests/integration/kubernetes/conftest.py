@@ -29,11 +29,16 @@ def workbench(plane: ControlPlane, tmp_path: Path) -> Iterator[Workbench]:
     """Makes benches, each with a site of its own, by the settings of its binding."""
     made: list[Bench] = []
 
-    def make(kubeconfig: Path = plane.kubeconfig, clusters: tuple[str, ...] = ("edge-1",), **settings: Value) -> Bench:
+    def make(
+        kubeconfig: Path = plane.kubeconfig,
+        clusters: tuple[str, ...] = ("edge-1",),
+        stir: Callable[[], None] | None = None,
+        **settings: Value,
+    ) -> Bench:
         number = next(_numbers)
         folder = tmp_path / str(number)
         folder.mkdir()
-        made.append(Bench(site(f"site{number}", kubeconfig, clusters, **settings), folder))
+        made.append(Bench(site(f"site{number}", kubeconfig, clusters, **settings), folder, stir=stir))
         return made[-1]
 
     yield make

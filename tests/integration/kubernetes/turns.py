@@ -56,12 +56,13 @@ class Bench:
     store: Store = field(init=False)
     limits: Limits = EVERYTHING
     patience: Patience = PATIENT
+    stir: Callable[[], None] | None = None
     _runs: count[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
         self.store = open_store("", self.folder)
         for name, binding in self.site.bindings.items():
-            context = Context(binding=binding, site=self.site, state_dir=self.folder)
+            context = Context(binding=binding, site=self.site, state_dir=self.folder, stir=self.stir)
             if binding.plugin == "kubernetes":
                 self.providers[name] = Kubernetes(context)
 

@@ -161,6 +161,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._relay(answer)
                 return
             data = answer.read()
+        except OSError:  # the server is down: so are we
+            self._hang_up()
+            return
         finally:
             connection.close()
         if trouble is Trouble.LOSE:
