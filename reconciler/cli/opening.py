@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from reconciler.choice import Choice
@@ -42,9 +41,3 @@ def chosen_sites(ground: Ground, choice: Choice) -> tuple[str, ...]:
     if choice.services:
         choice.check_services(services_of(ground, sites))
     return sites
-
-
-def only(names: Iterable[str], what: str) -> str:
-    """Give the only one of some names, or an empty text."""
-    found = tuple(names)
-    return found[0] if len(found) == 1 else ""
