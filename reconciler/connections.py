@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from providers.base import Context, Provider
@@ -17,6 +18,8 @@ class Connections:
     connect: Callable[[Context], Provider]
     state_dir: Path
     """Where embedded providers keep their local state."""
+    stirred: Callable[[str], None] | None = None
+    """Told the site when a provider notices that somebody has changed something there; absent: nobody waits for it."""
     _open: dict[tuple[str, str], tuple[Site, Binding, Provider]] = field(default_factory=dict)
 
     def of(self, site: Site) -> Mapping[str, Provider]:
@@ -36,6 +39,7 @@ class Connections:
             if (old_site, old_binding) == (site, binding):
                 return provider
             provider.close()
-        context = Context(binding=binding, site=site, state_dir=self.state_dir)
+        told = None if self.stirred is None else partial(self.stirred, site.name)
+        context = Context(binding=binding, site=site, state_dir=self.state_dir, stir=told)
         self._open[key] = (site, binding, self.connect(context))
         return self._open[key][2]

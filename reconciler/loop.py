@@ -59,6 +59,8 @@ class _Pace:
 
     due: datetime = _EVER
     busy: bool = False
+    stirred: bool = False
+    """Whether somebody changed something there since its last turn began."""
     commit: str = ""
     """The commit of its last turn that went well."""
     backoff: Backoff = field(default_factory=Backoff)
@@ -72,7 +74,7 @@ class Loop:
         self._only = Choice(sites=only)
         self._clock = clock
         self._watch = Watch(place)
-        self._connections = Connections(connect=connect, state_dir=place.state_dir)
+        self._connections = Connections(connect=connect, state_dir=place.state_dir, stirred=self.stir)
         self._goal: _Goal | None = None
         self._paces: dict[str, _Pace] = {}
         self._guard = RLock()
@@ -105,6 +107,15 @@ class Loop:
     def stop(self) -> None:
         """Begin nothing any more."""
         self._stopping.set()
+
+    def stir(self, site: str) -> None:
+        """Look at a site soon: somebody has changed something there. The pause after a failed run holds."""
+        with self._guard:
+            pace = self._paces.get(site)
+            if pace is not None:
+                pace.stirred = True
+                if not pace.busy and pace.backoff == Backoff():
+                    pace.due = min(pace.due, self._clock())
 
     # --- following git ---
 
@@ -165,7 +176,7 @@ class Loop:
             now = self._clock()
             due = [(site, pace) for site, pace in self._paces.items() if not pace.busy and pace.due <= now]
             for _, pace in due:
-                pace.busy = True
+                pace.busy, pace.stirred = True, False
             return [self._pool.submit(self._turn, goal, site, pace) for site, pace in due]
 
     def _turn(self, goal: _Goal, site: str, pace: _Pace) -> Ending:
@@ -224,6 +235,8 @@ class Loop:
                 case _:
                     pace.backoff, pace.commit = Backoff(), goal.reading.commit
                     pause = self._timing.drift
+                    if pace.stirred:  # who works against us is answered, but not without end
+                        pause = self._timing.backoff if ending is Ending.DONE else timedelta(0)
             pace.due = self._clock() + pause
 
     def _open_store(self) -> Store:

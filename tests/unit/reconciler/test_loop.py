@@ -119,6 +119,33 @@ def test_drift_is_healed_on_schedule(watched: Watched) -> None:
     assert watched.runs()[-1] == ("drift", Outcome.DONE)
 
 
+def test_a_site_where_somebody_stirred_is_looked_at_at_once(watched: Watched) -> None:
+    watched.turn()
+    sabotage.deleted(watched.world(), STORAGE)
+    watched.loop.stir(SITE)
+
+    assert watched.turn(1) == [Ending.DONE]
+    assert STORAGE in watched.addresses()
+    assert watched.turn(1) == []
+
+
+def test_stirring_does_not_shorten_the_pause_after_a_failure(watched: Watched) -> None:
+    watched.turn()
+    faults.add(watched.world(), faults.Fault(call="update:server", trouble=faults.Trouble.REFUSE))
+    watched.city.edit("mem_size: 1 GB", "mem_size: 2 GB")
+    assert watched.turn(1) == [Ending.FAILED]
+    watched.loop.stir(SITE)
+
+    assert watched.turn(1) == []
+
+
+def test_stirring_at_a_site_nobody_knows_is_nothing(watched: Watched) -> None:
+    watched.turn()
+    watched.loop.stir("atlantis")
+
+    assert watched.turn(1) == []
+
+
 def test_without_self_heal_drift_is_reported_only(watched: Watched) -> None:
     watched.city.commit({"reconciler.yaml": "defaults: {sync: {auto_apply: true}}\n"})
     watched.turn()
