@@ -88,7 +88,7 @@ def _check_handlers(given: _Given) -> None:
         place.error("missing-key", f"action.implementation lists who is told: {SFEMC} or http URLs", key=True)
     for handler in handlers:
         text = handler.text()
-        if text and text != SFEMC and not _URL.fullmatch(text):
+        if handler.is_text and text != SFEMC and not _URL.fullmatch(text):
             handler.error("wrong-handler", f"{text!r} is no handler; write {SFEMC} or an http URL")
 
 

@@ -168,6 +168,11 @@ class Cursor:
         self.error("wrong-shape", f"{self.name} must be text, not {kind_of(self.value)}")
         return ""
 
+    @property
+    def is_text(self) -> bool:
+        """Whether a text, maybe an empty one, stands here."""
+        return isinstance(self.value, str)
+
     def texts(self) -> tuple[str, ...]:
         """Read a list of texts; what is none is a fault and left out."""
         return tuple(text for text in (item.text() for item in self.items()) if text)

@@ -107,7 +107,7 @@ def _targets(item: Cursor, its_type: Type, topology: Topology) -> Iterable[str]:
 def _node(item: Cursor, topology: Topology, role: str) -> NodeTemplate | None:
     name = item.text()
     node = topology.nodes.get(name)
-    if name and node is None:
+    if item.is_text and node is None:
         item.error("unknown-node", f"the {role} {name!r} is no node template{suggest(name, topology.nodes)}")
     return node
 

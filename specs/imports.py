@@ -107,7 +107,7 @@ class _Walk:
     def _path(self, cursor: Cursor, importer: str) -> str:
         """Give the path an import means; empty if it must not be followed, which is reported."""
         name = cursor.text()
-        if not name:
+        if not cursor.is_text:
             return ""
         if found := library.shipped(name):
             self._mention_shadowed(cursor, importer, name)

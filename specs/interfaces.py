@@ -84,6 +84,8 @@ def _artifact(name: str, cursor: Cursor, node: NodeTemplate, files: Files) -> Ar
     given = {"file": cursor} if isinstance(cursor.value, str) else cursor.fields(_ARTIFACT_KEYS, ("file",))
     file = given["file"].text() if "file" in given else ""
     if not file:
+        if "file" in given and given["file"].is_text:
+            given["file"].error("missing-file", f"the artifact {name!r} names no file")
         return None
     space = node.topology.space
     its_type = space.need(Kind.ARTIFACT, given["type"]) if "type" in given else None
@@ -206,7 +208,7 @@ def _implementation(cursor: Cursor, node: NodeTemplate, files: Files) -> tuple[s
         main = given.get("primary") or given.get("file")
         return _implementation(main, node, files) if main is not None else ("", "")
     name = cursor.text()
-    if not name:
+    if not cursor.is_text:
         return "", ""
     artifact = node.section("artifacts").get(name) or node.type.artifacts.get(name)
     if artifact is not None:

@@ -9,7 +9,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "types"
-_VERSIONED = re.compile(r"(flame_definitions|flame_clmc_alerts_definitions)([-_.]?v?[0-9][A-Za-z0-9._-]*)?\.ya?ml")
+_VERSIONED = re.compile(
+    r"(flame_definitions|flame_clmc_alerts_definitions|kubernetes_definitions)([-_.]?v?[0-9][A-Za-z0-9._-]*)?\.ya?ml"
+)
 
 PREFIX = "shipped:"
 """What the paths of shipped files begin with in diagnostics; no path of a repository does."""

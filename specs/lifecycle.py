@@ -185,7 +185,7 @@ def _state(cursor: Cursor) -> LifecycleState | None:
         )
     elif "fail" in word:
         cursor.error("transient-state", f"{word!r} is what went wrong and cannot be wanted; write the state to reach")
-    elif text:
+    elif cursor.is_text:
         known = ", ".join(LifecycleState)
         cursor.error("unknown-state", f"{text!r} is no lifecycle state; write {STATE_PREFIX}<one of {known}>")
     return None

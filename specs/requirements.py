@@ -149,7 +149,7 @@ class _Resolver:
         self, definition: RequirementDefinition, node: Cursor, cursor: Cursor, given: Mapping[str, Cursor]
     ) -> Iterable[Bond]:
         name = node.text()
-        if not name:
+        if not node.is_text:
             return
         target = self._seeker.nodes.get(name)
         if target is not None:

@@ -169,9 +169,9 @@ class _Reader:
         )
 
     def _check_end(self, node: Node, end: str) -> None:
-        name = _text(node.properties, end)
+        name = node.properties.get(end)
         ends = [other for kind in (SWITCH, CLUSTER, ACCESS_POINT) for other, _ in self._of(kind)]
-        if name and name not in ends:
+        if isinstance(name, str) and name not in ends:
             hint = suggest(name, ends)
             self._place(node.name, end).error(
                 "unknown-node", f"there is no switch, cluster or access point {name!r}{hint}"

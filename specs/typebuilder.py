@@ -131,7 +131,7 @@ class _Builder:
         full = self._names.full_name(Kind.NODE, name, self._scope) or self._names.full_name(
             Kind.GROUP, name, self._scope
         )
-        if name and not full:
+        if item.is_text and not full:
             item.error("unknown-type", f"there is no node or group type {name!r}")
         return full
 

@@ -118,7 +118,7 @@ class TypeSpace:
         """Give the full name of the type named at a cursor, without resolving it; reports one that is unknown."""
         name = cursor.text()
         full = self.full_name(kind, name, scope)
-        if name and not full:
+        if cursor.is_text and not full:
             hint = suggest(name, self.names(kind)) or "; define it or import the file that does"
             cursor.error("unknown-type", f"there is no {kind} type {name!r}{hint}")
         return full
