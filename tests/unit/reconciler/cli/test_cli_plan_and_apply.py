@@ -248,11 +248,12 @@ def test_a_plan_is_stale_when_the_world_moved(city: City, plan_file: Path) -> No
 
 
 def test_a_plan_is_stale_when_the_branch_moved(city: City, plan_file: Path) -> None:
-    city.edit("default_instances: 2", "default_instances: 3")
+    before = city.repository().resolve()
+    after = city.commit({"notes.txt": "the same would be done"})
     ended = city.run("apply", str(plan_file))
 
     assert ended.code == 4
-    assert "plan again" in ended.err
+    assert f"the plan was made from {before[:12]}, and the branch is at {after[:12]}; plan again" in ended.err
 
 
 def test_a_plan_is_stale_the_second_time(city: City, plan_file: Path) -> None:
@@ -362,3 +363,18 @@ def test_a_site_that_cannot_be_planned_does_not_hide_the_others(twins: City) -> 
     assert ended.code == 3
     assert ended.document["summary"]["create"] == 19
     assert "another: " in ended.document["errors"][0]["message"]
+
+
+def test_a_site_without_the_service_that_was_asked_for_is_left_alone(twins: City) -> None:
+    spec = (twins.folder / "specs/vr-tour.yaml").read_text()
+    twins.commit(
+        {
+            "specs/other.yaml": spec.replace("service: vr-tour", "service: other").replace(
+                "sites: all", "sites: [another]"
+            )
+        }
+    )
+    changes = twins.run("plan", "--json", "--service", "other").document["resource_changes"]
+
+    assert {change["site"] for change in changes} == {"another"}
+    assert {change["name"].partition("/")[0] for change in changes} == {"other"}
