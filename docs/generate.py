@@ -175,6 +175,8 @@ def _default(field: Any) -> str:
 
 # --- providers -------------------------------------------------------------------------------------
 
+VARIABLE = re.compile(r"\bRECONCILER_[A-Z_]*[A-Z]\b")
+
 
 def providers() -> str:
     """Describe every installed provider of this distribution and its kinds."""
@@ -196,10 +198,17 @@ def providers() -> str:
         head = ("kind", "what it is", "replaced when these change", "known after creation", "stands on", "deadline")
         lines += table(head, rows)
         package = plugin.__module__.rpartition(".")[0]
+        if variables := _variables(ROOT / package.replace(".", "/")):
+            lines += [f"Environment: {words(variables)}", ""]
         if find_spec(f"{package}.settings"):
             for _, about, described in _described(import_module(f"{package}.settings")):
                 lines += [f"`settings` of the node: {about}", "", *described]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _variables(package: Path) -> set[str]:
+    """Find the environment variables a provider reads."""
+    return {name for file in package.glob("*.py") for name in VARIABLE.findall(file.read_text("utf-8"))}
 
 
 def _plugins() -> Iterator[tuple[str, type[Provider]]]:

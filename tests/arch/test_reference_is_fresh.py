@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import REFERENCE, pages
+from docs.generate import REFERENCE, VARIABLE, pages
 
 ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
@@ -37,6 +37,6 @@ def test_every_environment_variable_is_documented() -> None:
     packages = ("reconciler", "specs", "policies", "providers", "state")
     code = "".join(file.read_text("utf-8") for name in packages for file in (ROOT / name).rglob("*.py"))
     prose = "".join(document.read_text("utf-8") for document in DOCUMENTS)
-    missing = {name for name in re.findall(r"\bRECONCILER_[A-Z_]*[A-Z]\b", code) if name not in prose}
+    missing = {name for name in VARIABLE.findall(code) if name not in prose}
 
     assert not missing
