@@ -103,6 +103,48 @@ MIGRATIONS = (
             "CREATE INDEX cache_by_age ON cache (written, key)",
         ),
     ),
+    Migration(
+        version=2,
+        release="0.1.0",
+        statements=(
+            """
+            CREATE TABLE alerts (
+                site {text} NOT NULL,
+                rule {text} NOT NULL,
+                status {text} NOT NULL,
+                streak BIGINT NOT NULL,
+                value {text} NOT NULL,
+                problem {text} NOT NULL,
+                checked_at {text} NOT NULL,
+                since {text} NOT NULL,
+                fired_at {text},
+                PRIMARY KEY (site, rule)
+            )
+            """,
+            """
+            CREATE TABLE firings (
+                id {text} PRIMARY KEY,
+                site {text} NOT NULL,
+                sfc {text} NOT NULL,
+                sfci {text} NOT NULL,
+                policy {text} NOT NULL,
+                trigger_name {text} NOT NULL,
+                source {text} NOT NULL,
+                at {text} NOT NULL,
+                received_at {text} NOT NULL,
+                value {text} NOT NULL,
+                detail {text} NOT NULL,
+                outcome {text} NOT NULL,
+                message {text} NOT NULL,
+                revision {text} NOT NULL,
+                subjects {text} NOT NULL,
+                settled_at {text}
+            )
+            """,
+            "CREATE INDEX firings_by_outcome ON firings (outcome, received_at)",
+            "CREATE INDEX firings_by_time ON firings (received_at, id)",
+        ),
+    ),
 )
 
 LATEST = MIGRATIONS[-1].version

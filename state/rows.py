@@ -15,7 +15,7 @@ from typing import cast
 
 from specs.values import Properties, Value, decode, encode
 from state.database import Cell, Row
-from state.store import Entry, Item, Lock, Outcome, Run, StoreError, Suspension
+from state.store import AlertState, AlertStatus, Entry, Firing, Item, Lock, Outcome, Run, StoreError, Suspension
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,28 @@ JOURNAL = Table(
 )
 RUNS = Table("runs", ("id",), ("site", "revision", "cause", "started_at", "outcome", "summary", "message", "ended_at"))
 LOCKS = Table("locks", ("site",), ("owner", "host", "pid", "born", "since"))
+ALERTS = Table("alerts", ("site", "rule"), ("status", "streak", "value", "problem", "checked_at", "since", "fired_at"))
+FIRINGS = Table(
+    "firings",
+    ("id",),
+    (
+        "site",
+        "sfc",
+        "sfci",
+        "policy",
+        "trigger_name",
+        "source",
+        "at",
+        "received_at",
+        "value",
+        "detail",
+        "outcome",
+        "message",
+        "revision",
+        "subjects",
+        "settled_at",
+    ),
+)
 SUSPENSIONS = Table("suspensions", ("site", "service"), ("reason", "owner", "since"))
 
 
@@ -241,6 +263,83 @@ def suspension_of(row: Row) -> Suspension:
     """Read a row of `SUSPENSIONS`."""
     site, service, reason, owner, since = row
     return Suspension(site=site, service=service, reason=reason, owner=owner, since=datetime.fromisoformat(since))
+
+
+def alert_row(state: AlertState) -> tuple[Cell, ...]:
+    """Lay the state of a rule into a row of `ALERTS`."""
+    return (
+        state.site,
+        state.rule,
+        state.status.value,
+        state.streak,
+        storable(state.value),
+        storable(state.problem),
+        moment_text(state.checked_at),
+        moment_text(state.since),
+        moment_text(state.fired_at) if state.fired_at else None,
+    )
+
+
+def alert_of(row: Row) -> AlertState:
+    """Read a row of `ALERTS`."""
+    site, rule, status, streak, value, problem, checked_at, since, fired_at = row
+    return AlertState(
+        site=site,
+        rule=rule,
+        status=AlertStatus(status),
+        streak=streak,
+        value=value,
+        problem=problem,
+        checked_at=datetime.fromisoformat(checked_at),
+        since=datetime.fromisoformat(since),
+        fired_at=datetime.fromisoformat(fired_at) if fired_at else None,
+    )
+
+
+def firing_row(firing: Firing) -> tuple[Cell, ...]:
+    """Lay a firing into a row of `FIRINGS`."""
+    return (
+        firing.id,
+        firing.site,
+        storable(firing.sfc),
+        storable(firing.sfci),
+        storable(firing.policy),
+        storable(firing.trigger),
+        firing.source,
+        moment_text(firing.at),
+        moment_text(firing.received_at),
+        storable(firing.value),
+        json.dumps(encode(firing.detail), separators=(",", ":")),
+        firing.outcome.value,
+        storable(firing.message),
+        firing.commit,
+        json.dumps(firing.subjects),
+        moment_text(firing.settled_at) if firing.settled_at else None,
+    )
+
+
+def firing_of(row: Row) -> Firing:
+    """Read a row of `FIRINGS`."""
+    identity, site, sfc, sfci, policy, trigger, source, at, received_at, value, *rest = row
+    detail, outcome, message, commit, subjects, settled_at = rest
+    return Firing(
+        id=identity,
+        site=site,
+        sfc=sfc,
+        sfci=sfci,
+        policy=policy,
+        trigger=trigger,
+        source=source,
+        at=datetime.fromisoformat(at),
+        received_at=datetime.fromisoformat(received_at),
+        value=value,
+        detail=StoredProperties(detail),
+        outcome=Outcome(outcome),
+        message=message,
+        commit=commit,
+        subjects=tuple(json.loads(subjects)),
+        settled_at=datetime.fromisoformat(settled_at) if settled_at else None,
+    )
 
 
 def moment_text(moment: datetime) -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from specs.model import Address
 from state import rows
 from state.database import Cell, Database, Row, V
-from state.store import Entry, Item, Lock, LockedError, Outcome, Run, StoreError, Suspension
+from state.store import AlertState, Entry, Firing, Item, Lock, LockedError, Outcome, Run, StoreError, Suspension
 
 KEYS_PER_QUERY = 900
 """How many values one statement may carry: every build of SQLite takes 999."""
 
 _SAME_LOCK = "site = ? AND owner = ? AND host = ? AND pid = ? AND born = ? AND since = ?"
+
+
+_NEW_FIRING = f"INSERT INTO firings VALUES ({', '.join('?' * 16)}) ON CONFLICT (id) DO NOTHING"  # noqa: S608 - question marks
 
 
 class SqlStore:
@@ -123,6 +127,49 @@ class SqlStore:
     def suspensions(self) -> tuple[Suspension, ...]:
         """Give every suspension, by site and service."""
         return tuple(self._values(rows.suspension_of, f"{rows.SUSPENSIONS.select} ORDER BY site, service"))
+
+    # --- alerts ------------------------------------------------------------------------------------
+
+    def alert_states(self, site: str = "") -> tuple[AlertState, ...]:
+        """Give what is remembered of rules, by site and rule, of one site if asked."""
+        of_site = " WHERE site = ?" if site else ""
+        statement = f"{rows.ALERTS.select}{of_site} ORDER BY site, rule"
+        return tuple(self._values(rows.alert_of, statement, (site,) if site else ()))
+
+    def save_alerts(self, states: Iterable[AlertState], firings: Iterable[Firing] = ()) -> frozenset[str]:
+        """Write states and new firings together; tell which firings are new. One that is there stays as it is."""
+        lines = sorted(map(rows.alert_row, states), key=lambda row: (row[0], row[1]))
+        database = self._database
+        new: set[str] = set()
+        with database.transaction():
+            database.change_many(rows.ALERTS.upsert, lines)
+            for firing in sorted(firings, key=lambda firing: firing.id):
+                if database.change(_NEW_FIRING, rows.firing_row(firing)):
+                    new.add(firing.id)
+        return frozenset(new)
+
+    def forget_alerts(self, site: str, rules: Iterable[str]) -> None:
+        """Drop the states of rules that are not watched any more."""
+        database = self._database
+        with database.transaction():
+            database.change_many(
+                "DELETE FROM alerts WHERE site = ? AND rule = ?", sorted((site, rule) for rule in rules)
+            )
+
+    def settle(self, firing: Firing) -> None:
+        """Write what became of a firing."""
+        self._database.change(rows.FIRINGS.upsert, rows.firing_row(firing))
+
+    def firings(
+        self, *, outcome: Outcome | None = None, since: datetime | None = None, limit: int = 1000
+    ) -> tuple[Firing, ...]:
+        """Give firings, newest first: of one outcome, received from a moment on, if asked."""
+        wanted: dict[str, Cell] = {"outcome = ?": outcome.value} if outcome else {}
+        if since is not None:
+            wanted["received_at >= ?"] = rows.moment_text(since)
+        where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
+        statement = f"{rows.FIRINGS.select}{where} ORDER BY received_at DESC, id DESC LIMIT ?"
+        return tuple(self._values(rows.firing_of, statement, (*wanted.values(), limit)))
 
     # --- cache -------------------------------------------------------------------------------------
 

@@ -120,6 +120,62 @@ class Suspension:
     since: datetime
 
 
+class AlertStatus(StrEnum):
+    """Whether what a rule watches for is so."""
+
+    QUIET = "quiet"
+    FIRING = "firing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertState:
+    """What the evaluator remembers of one rule on one site."""
+
+    site: str
+    rule: str
+    """The rule's id."""
+    status: AlertStatus = AlertStatus.QUIET
+    streak: int = 0
+    """How many checks in a row spoke against the status."""
+    value: str = ""
+    """What was measured last, as text."""
+    problem: str = ""
+    """Why the last check concluded nothing; the status is then that of the check before."""
+    checked_at: datetime
+    """The end of the window that was looked at last."""
+    since: datetime
+    """When the status began."""
+    fired_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firing:
+    """One alert that went off, and what became of it; open ones wait for a decision."""
+
+    id: str
+    """Equal for the same alert of the same moment, whoever tells of it and how often."""
+    site: str
+    sfc: str
+    sfci: str
+    policy: str
+    trigger: str
+    source: str
+    """Who told: `builtin`, `kapacitor`, `alertmanager`, `hand`."""
+    at: datetime
+    """The moment it is about."""
+    received_at: datetime
+    value: str = ""
+    detail: Properties = field(default_factory=dict)
+    """Rule, window and query in words."""
+    outcome: Outcome = Outcome.OPEN
+    message: str = ""
+    """What was decided, and why."""
+    commit: str = ""
+    subjects: tuple[str, ...] = ()
+    """What was changed: `storage@edge-1`."""
+    settled_at: datetime | None = None
+
+
 class Store(Protocol):
     """The one interface; `state.opening.open_store` gives one."""
 
@@ -164,6 +220,23 @@ class Store(Protocol):
 
     def suspensions(self) -> tuple[Suspension, ...]:
         """Give every suspension, by site and service."""
+
+    def alert_states(self, site: str = "") -> tuple[AlertState, ...]:
+        """Give what is remembered of rules, by site and rule, of one site if asked."""
+
+    def save_alerts(self, states: Iterable[AlertState], firings: Iterable[Firing] = ()) -> frozenset[str]:
+        """Write states and new firings together; tell which firings are new. One that is there stays as it is."""
+
+    def forget_alerts(self, site: str, rules: Iterable[str]) -> None:
+        """Drop the states of rules that are not watched any more."""
+
+    def settle(self, firing: Firing) -> None:
+        """Write what became of a firing."""
+
+    def firings(
+        self, *, outcome: Outcome | None = None, since: datetime | None = None, limit: int = 1000
+    ) -> tuple[Firing, ...]:
+        """Give firings, newest first: of one outcome, received from a moment on, if asked."""
 
     def get(self, key: str) -> bytes | None:
         """Read a cached value."""

@@ -25,17 +25,19 @@ from specs.values import Secret, digest
 from state.migrations import LATEST
 from state.opening import open_store
 from state.process import is_gone, this_process
-from state.store import Item, Lock, LockedError, Outcome, Store, StoreError, Suspension
+from state.store import AlertStatus, Item, Lock, LockedError, Outcome, Store, StoreError, Suspension
 from tests.contract.store_values import (
     NOON,
     PROPERTIES,
     OldStore,
     Opened,
     Sql,
+    alert_state,
     alive,
     at_once,
     begin_and_die,
     entry,
+    firing,
     in_process,
     item,
     lock,
@@ -128,6 +130,21 @@ class StoreSuite:
         assert store.locks() == (lock(),)
         assert store.suspensions() == (Suspension(site="oulu", service="shop", reason="r", owner="o", since=NOON),)
         assert store.get("key") == b"\x00\xff"
+
+    def test_a_store_that_knew_alerts_keeps_them(self, old_store: OldStore, opened: Opened) -> None:
+        old_store(2)
+        store = opened()
+
+        assert store.alert_states() == (alert_state(),)
+        assert store.firings() == (
+            firing(
+                outcome=Outcome.DONE,
+                message="it's done",
+                commit="c1",
+                subjects=("storage@edge-1",),
+                settled_at=NOON,
+            ),
+        )
 
     def test_a_store_of_an_older_release_can_be_written(self, old_store: OldStore, opened: Opened) -> None:
         old_store(1)
@@ -448,6 +465,53 @@ class StoreSuite:
         store.suspend(second)
 
         assert store.suspensions() == (replace(second, reason="two \N{REPLACEMENT CHARACTER}"),)
+
+    # --- alerts ------------------------------------------------------------------------------------
+
+    def test_states_of_rules_are_by_site_and_rule(self, store: Store) -> None:
+        states = (alert_state("r2"), alert_state(), alert_state(site="oulu"))
+        store.save_alerts(states)
+        store.save_alerts([alert_state("r2", streak=0, fired_at=NOON, status=AlertStatus.QUIET)])
+
+        assert store.alert_states() == (
+            alert_state(),
+            alert_state("r2", streak=0, fired_at=NOON, status=AlertStatus.QUIET),
+            alert_state(site="oulu"),
+        )
+        assert store.alert_states("oulu") == (alert_state(site="oulu"),)
+
+    def test_states_of_rules_that_are_gone_are_forgotten(self, store: Store) -> None:
+        store.save_alerts([alert_state(), alert_state("r2"), alert_state("r2", site="oulu")])
+        store.forget_alerts("bristol", ["r2", "never-there"])
+
+        assert store.alert_states() == (alert_state(), alert_state("r2", site="oulu"))
+
+    def test_a_firing_is_new_once_and_stays_as_it_is(self, store: Store) -> None:
+        first = store.save_alerts([], [firing(1), firing(2)])
+        settled = firing(1, outcome=Outcome.DONE, commit="c1", message="\0 said", subjects=("a@b",), settled_at=NOON)
+        store.settle(settled)
+        again = store.save_alerts([alert_state()], [firing(1), firing(3)])
+
+        assert [first, again] == [frozenset({"f1", "f2"}), frozenset({"f3"})]
+        assert store.firings()[-1] == replace(settled, message="\N{REPLACEMENT CHARACTER} said")
+
+    def test_firings_come_newest_first_and_can_be_chosen(self, store: Store) -> None:
+        store.save_alerts([], [firing(number) for number in (2, 1, 3)])
+        store.settle(firing(2, outcome=Outcome.DONE))
+
+        assert [one.id for one in store.firings()] == ["f3", "f2", "f1"]
+        assert [one.id for one in store.firings(outcome=Outcome.OPEN)] == ["f3", "f1"]
+        assert [one.id for one in store.firings(since=NOON + timedelta(seconds=1))] == ["f3", "f2"]
+        assert [one.id for one in store.firings(limit=1)] == ["f3"]
+
+    def test_of_many_who_tell_of_one_firing_one_is_first(self, store: Store, url: str, state_dir: Path) -> None:
+        store.close()
+
+        def tell() -> int:
+            with closing(open_store(url, state_dir)) as store:
+                return len(store.save_alerts([], [firing(1)]))
+
+        assert sorted(at_once(6, tell), key=str) == [0, 0, 0, 0, 0, 1]
 
     # --- cache -------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from specs.model import Address
 from specs.values import Call, Properties, Reference, Secret
 from state.opening import open_store
 from state.process import this_process
-from state.store import Entry, Item, Lock, Outcome, Run, Store, StoreError
+from state.store import AlertState, AlertStatus, Entry, Firing, Item, Lock, Outcome, Run, Store, StoreError
 
 T = TypeVar("T")
 
@@ -84,6 +84,39 @@ def run(number: int, **changes: object) -> Run:
 def lock(pid: int = 1, **changes: object) -> Lock:
     """Build a lock."""
     whole = Lock(site="bristol", owner="ann@north", host="north", pid=pid, born="b1", since=NOON)
+    return replace(whole, **changes)  # type: ignore[arg-type]  # tests name real fields
+
+
+def alert_state(rule: str = "r1", **changes: object) -> AlertState:
+    """Build the state of a rule of which every field says something."""
+    whole = AlertState(
+        site="bristol",
+        rule=rule,
+        status=AlertStatus.FIRING,
+        streak=2,
+        value="120",
+        problem="no answer",
+        checked_at=NOON,
+        since=NOON,
+    )
+    return replace(whole, **changes)  # type: ignore[arg-type]  # tests name real fields
+
+
+def firing(number: int = 1, **changes: object) -> Firing:
+    """Build a firing; later numbers came later."""
+    whole = Firing(
+        id=f"f{number}",
+        site="bristol",
+        sfc="tour",
+        sfci="tour-1",
+        policy="crowd",
+        trigger="many",
+        source="builtin",
+        at=NOON,
+        received_at=NOON + timedelta(seconds=number - 1),
+        value="120",
+        detail={"rule": "r"},
+    )
     return replace(whole, **changes)  # type: ignore[arg-type]  # tests name real fields
 
 
