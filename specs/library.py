@@ -22,9 +22,13 @@ ALERTS = f"{PREFIX}flame_clmc_alerts_definitions.yaml"
 
 
 def shipped(import_name: str) -> str:
-    """Give the path of the shipped file an import means, e.g. `flame_definitions-0.1.4.yaml`; empty if none."""
+    """Give the path of the shipped file an import means, e.g. `flame_definitions-0.1.4.yaml`; empty if none.
+
+    What is shipped as `<name>_definitions.yaml` can be imported by that name with any version suffix.
+    """
     match = _VERSIONED.fullmatch(import_name)
-    return f"{PREFIX}{match[1]}.yaml" if match else ""
+    path = f"{PREFIX}{match[1]}.yaml" if match else ""
+    return path if path in contents() else ""
 
 
 def read(path: str) -> bytes:

@@ -4,9 +4,10 @@ import pytest
 
 from specs import library
 from specs.cursor import Cursor, Faults
-from specs.document import load
+from specs.imports import Documents, follow
 from specs.typesystem import TypeSpace
 from specs.verification import verify
+from tests.support.files import Files
 from tests.support.spec_files import HEAD, document, faults, messages, service
 
 USE = "topology_template: {node_templates: {n: {type: my.Node}}}"
@@ -19,20 +20,26 @@ def types(text: str, use: str = USE) -> str:
 
 @pytest.mark.parametrize("path", sorted(library.contents()))
 def test_shipped_types_are_sound(path: str) -> None:
-    document_of_types, diagnostics = load(path, library.read(path))
-    assert document_of_types is not None
-    found = Faults(diagnostics)
+    documents = Documents(Files({}))
+    found = Faults()
     below = None
-    for name in (library.NORMATIVE, library.NFV, library.ALERTS):
-        other, _ = load(name, library.read(name))
-        assert other is not None
-        if name != path:
-            below = TypeSpace(below, [(Cursor.top(other, Faults()), "")])
-    space = TypeSpace(below if path != library.NORMATIVE else None, [(Cursor.top(document_of_types, found), "")])
+    for name in (library.NORMATIVE, library.NFV):
+        space = TypeSpace(below, [(top(documents, name, found), "")])
+        below = space
+    root, _ = documents.load(path)
+    assert root is not None
+    members = [(Cursor.top(one.document, found), one.prefix) for one in follow(documents, root, found).members]
 
-    verify(space)
+    verify(TypeSpace(TypeSpace(below, members), [(top(documents, path, found), "")]))
 
     assert found.sorted() == ()
+
+
+def top(documents: Documents, path: str, found: Faults) -> Cursor:
+    document, diagnostics = documents.load(path)
+    assert document is not None
+    assert diagnostics == ()
+    return Cursor.top(document, found)
 
 
 @pytest.mark.parametrize(
