@@ -29,7 +29,8 @@ def run(options: Options, screen: Screen) -> Exit:
         else:
             screen.note(f"{what} goes on" if (site, service) in changed else f"{what} was not suspended")
     if options.json:
-        screen.document({f"{options.command}ed".replace("eed", "ed"): [{"site": s, "service": v} for s, v in changed]})
+        done = "suspended" if options.command == "suspend" else "resumed"
+        screen.document({done: [{"site": site, "service": service} for site, service in changed]})
     return Exit.DONE
 
 
