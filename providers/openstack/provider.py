@@ -1,0 +1,172 @@
+"""Speaks the provider protocol for one project of one cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from providers.base import (
+    Context,
+    Finding,
+    Foreign,
+    Kind,
+    Mark,
+    PermanentError,
+    Present,
+    ProviderError,
+    Scope,
+    Snapshot,
+    roles_of,
+)
+from providers.openstack.cloud import Cloud, Json
+from providers.openstack.examine import examine
+from providers.openstack.expand import expand
+from providers.openstack.hand import Hand
+from providers.openstack.images import ImageHand
+from providers.openstack.kinds import KINDS
+from providers.openstack.networks import network_hands
+from providers.openstack.nova import FlavorHand, GroupHand, KeypairHand
+from providers.openstack.servers import ServerHand
+from providers.openstack.settings import read_settings
+from providers.openstack.sight import Bulk, Names
+from providers.openstack.stacks import StackHand
+from providers.openstack.volumes import VolumeHand
+from specs.model import Address, Deployment, Resource, Role, Site, parse_address
+
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "router": ("port", "subnet"),
+    "server": ("port", "floating_ip", "server_group"),
+    "port_pair_group": ("port_pair",),
+    "port_chain": ("flow_classifier",),
+}
+"""Kind → kinds whose lists it is read with."""
+
+
+@dataclass(slots=True)
+class _View:
+    """What one look brought."""
+
+    present: list[Present] = field(default_factory=list)
+    foreign: list[Foreign] = field(default_factory=list)
+    unknown: dict[str, str] = field(default_factory=dict)
+
+
+class OpenStack:
+    """One binding to one project of a cloud."""
+
+    name: ClassVar[str] = "openstack"
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.COMPUTE})
+    kinds: ClassVar[Mapping[str, Kind]] = KINDS
+
+    def __init__(self, context: Context) -> None:
+        roles_of(context.binding, context.site, self.roles)
+        self._binding = context.binding.name
+        self._threads = max(1, context.binding.budget.concurrency)
+        self._settings = read_settings(context.site, context.binding)
+        self._cloud = Cloud(self._settings)
+        self._names = Names(self._cloud)
+        self._hands: Mapping[str, Hand] = {
+            "image": ImageHand(self._cloud, self._settings.timeout_seconds),
+            "flavor": FlavorHand(self._cloud),
+            "keypair": KeypairHand(self._cloud),
+            **dict(network_hands(self._cloud, self._names)),
+            "server_group": GroupHand(self._cloud),
+            "volume": VolumeHand(self._cloud),
+            "server": ServerHand(self._cloud, self._names, self._settings),
+            "stack": StackHand(self._cloud),
+        }
+
+    def foundation(self, site: Site) -> Iterable[Resource]:
+        """Give nothing: a cloud is there by itself."""
+        return ()
+
+    def expand(self, deployment: Deployment) -> Iterable[Resource]:
+        """Turn endpoints into machines, with their images, networks and addresses."""
+        return expand(deployment, self._binding, self._settings)
+
+    # --- looking ---
+
+    def observe(self, scope: Scope) -> Snapshot:
+        """List every kind, one call each, all at once."""
+        view = _View()
+        lists = self._lists(scope, view)
+        if not lists:
+            return Snapshot(unknown={"*": next(iter(view.unknown.values()))})
+        self._names.learn(lists.get("network", ()))
+        sight = Bulk(self._names, lists)
+        for kind, rows in lists.items():
+            if blind := [needed for needed in _NEEDS.get(kind, ()) if needed in view.unknown]:
+                view.unknown[kind] = view.unknown[blind[0]]
+                continue
+            try:
+                self._sort(kind, rows, scope, sight, view)
+            except ProviderError as error:
+                view.unknown[kind] = str(error)
+        present = [one for one in view.present if parse_address(one.address).kind not in view.unknown]
+        present.sort(key=lambda one: (one.address, one.provider_id))
+        return Snapshot(present=present, unknown=view.unknown, foreign=tuple(view.foreign))
+
+    def _lists(self, scope: Scope, view: _View) -> dict[str, list[Json]]:
+        def rows(kind: str) -> list[Json] | ProviderError:
+            try:
+                return self._hands[kind].rows(scope.repository, everything=scope.unmanaged)
+            except ProviderError as error:
+                return error
+
+        found: dict[str, list[Json]] = {}
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="openstack") as pool:
+            for kind, answer in zip(self._hands, pool.map(rows, self._hands), strict=True):
+                if isinstance(answer, ProviderError):
+                    view.unknown[kind] = str(answer)
+                else:
+                    found[kind] = answer
+        return found
+
+    def _sort(self, kind: str, rows: Iterable[Json], scope: Scope, sight: Bulk, view: _View) -> None:
+        """Part ours from what belongs to others; what belongs to our other sites is neither."""
+        hand = self._hands[kind]
+        for row in rows:
+            mark = hand.mark(row)
+            if mark is None or mark.repository != scope.repository:
+                if scope.unmanaged:
+                    number, name = hand.name(row)
+                    view.foreign += [Foreign(kind, number, name)] if number else []
+                continue
+            parts = parse_address(mark.address)
+            if parts.site == scope.site and parts.kind == kind:
+                view.present.append(hand.present(row, mark, sight))
+
+    def examine(self, wanted: Mapping[Address, Resource], snapshot: Snapshot) -> Iterable[Finding]:
+        """Look for what the cloud lacks: services, extensions, zones, sizes, images and room in its quotas."""
+        return examine(self._cloud, self._settings, wanted, snapshot)
+
+    # --- working ---
+
+    def create(self, resource: Resource, mark: Mark) -> Present:
+        """Make the object; the second time it is found by its mark."""
+        return self._hands[resource.kind].create(_settled(resource), mark)
+
+    def update(self, resource: Resource, current: Present, mark: Mark) -> Present:
+        """Change the object in place."""
+        return self._hands[resource.kind].update(_settled(resource), current, mark)
+
+    def delete(self, current: Present) -> Present | None:
+        """Remove the object."""
+        return self._hands[parse_address(current.address).kind].delete(current)
+
+    def adopt(self, resource: Resource, provider_id: str, mark: Mark) -> Present:
+        """Put our mark on somebody else's object."""
+        return self._hands[resource.kind].adopt(resource, provider_id, mark)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._cloud.close()
+
+
+def _settled(resource: Resource) -> Resource:
+    """Give a resource whose references are all put in; one that is left is a fault of whoever calls."""
+    if resource.references:
+        raise PermanentError(f"{resource.address} refers to {resource.references[0].target}, which is not known yet")
+    return resource
