@@ -49,21 +49,26 @@ class Size:
 
 def generate(folder: Path, size: Size) -> str:
     """Write the repository into an empty or new folder, commit it and give the commit's id."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty; name another folder")
-    _git(folder, "init", "--quiet", "--initial-branch=main")
+    new_repository(folder)
     for path, text in documents(size):
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    return _commit(folder, "Add everything")
+    return commit_everything(folder, "Add everything")
+
+
+def new_repository(folder: Path) -> None:
+    """Make a git repository without a commit in an empty or new folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty; name another folder")
+    _git(folder, "init", "--quiet", "--initial-branch=main")
 
 
 def change(folder: Path, size: Size, number: int, revision: int) -> str:
     """Give the first node of one service more memory, in a commit."""
     (folder / service_path(number)).write_text(service(size, number, revision), encoding="utf-8")
-    return _commit(folder, f"Give service {number} more memory")
+    return commit_everything(folder, f"Give service {number} more memory")
 
 
 def documents(size: Size) -> Iterator[tuple[str, str]]:
@@ -197,7 +202,8 @@ def _peer(index: int) -> str:
     return f", {{dependency: software-{index - 2}}}" if index % CHAIN else ""
 
 
-def _commit(folder: Path, message: str) -> str:
+def commit_everything(folder: Path, message: str) -> str:
+    """Commit all files of a folder and give the commit's id."""
     _git(folder, "add", "--all")
     _git(folder, "commit", "--quiet", "--message", message)
     return _git(folder, "rev-parse", "HEAD").strip()

@@ -13,19 +13,17 @@ import argparse
 import json
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import IO
 
 from benchmarks.generate import Shape, Size, change, generate
+from benchmarks.process import Command, Cost, measure
 
 ROOT = Path(__file__).resolve().parent.parent
 RECONCILER = Path(sys.executable).with_name("reconciler")
@@ -41,15 +39,6 @@ QUICK = (20, 200, 2_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What one process took, with the children it waited for."""
-
-    cpu_seconds: float
-    wall_seconds: float
-    peak_mb: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """What one command took on one size."""
 
@@ -58,27 +47,9 @@ class Figure:
     cost: Cost
 
 
-def measure(folder: Path, *arguments: str) -> tuple[Cost, str]:
+def ask(folder: Path, *arguments: str) -> tuple[Cost, str]:
     """Run the command line to its end and give what it took and what it printed."""
-    command = [str(RECONCILER), "-C", str(folder), *arguments]
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        began = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}\n{_text(errors)}")
-        return _cost(usage, wall), _text(output)
-
-
-def _text(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode()
-
-
-def _cost(usage: resource.struct_rusage, wall: float) -> Cost:
-    return Cost(cpu_seconds=usage.ru_utime + usage.ru_stime, wall_seconds=wall, peak_mb=usage.ru_maxrss * 1024 / 1e6)
+    return measure(Command(line=[str(RECONCILER), "-C", str(folder), *arguments]))
 
 
 def turn(pristine: Path, folder: Path, size: Size) -> Iterator[Figure]:
@@ -87,16 +58,16 @@ def turn(pristine: Path, folder: Path, size: Size) -> Iterator[Figure]:
     validate = ("validate",)
     plan = ("--json", "plan")
     apply = ("apply", "--auto-approve")
-    cost, _ = measure(folder, *validate)
-    figures = [("validate, cold", cost), ("validate, warm", measure(folder, *validate)[0])]
+    cost, _ = ask(folder, *validate)
+    figures = [("validate, cold", cost), ("validate, warm", ask(folder, *validate)[0])]
     shutil.rmtree(folder / ".reconciler")
-    cost, text = measure(folder, *plan)
+    cost, text = ask(folder, *plan)
     resources = _creates(text)
-    figures += [("plan, cold", cost), ("plan, warm", measure(folder, *plan)[0])]
-    figures += [("apply, everything", measure(folder, *apply)[0]), ("plan, no change", measure(folder, *plan)[0])]
+    figures += [("plan, cold", cost), ("plan, warm", ask(folder, *plan)[0])]
+    figures += [("apply, everything", ask(folder, *apply)[0]), ("plan, no change", ask(folder, *plan)[0])]
     change(folder, size, number=0, revision=1)
-    figures += [("plan, one spec changed", measure(folder, *plan)[0])]
-    figures += [("apply, one spec changed", measure(folder, *apply)[0])]
+    figures += [("plan, one spec changed", ask(folder, *plan)[0])]
+    figures += [("apply, one spec changed", ask(folder, *apply)[0])]
     yield from (Figure(resources=resources, command=command, cost=cost) for command, cost in figures)
     shutil.rmtree(folder)
 
