@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib import import_module
 from typing import cast
 
@@ -16,6 +17,7 @@ from reconciler.cli.terminal import Screen, log_to, standard_screen
 from reconciler.desire import DesireError
 from reconciler.lines import Line, Span, Style
 from reconciler.plan import StalePlanError
+from specs import collector
 from specs.errors import Diagnostic, ReconcilerError, Severity, SpecError
 from state.store import LockedError
 
@@ -32,8 +34,9 @@ def guarded(options: Options, module: str) -> Exit:
     usual = logging.INFO if options.command == "run" else logging.WARNING
     log_to(screen, logging.DEBUG if options.verbose else usual)
     try:
-        run = cast("Run", import_module(module).run)
-        return run(options, screen)
+        with nullcontext() if options.command == "run" else collector.at_rest():
+            run = cast("Run", import_module(module).run)
+            return run(options, screen)
     except KeyboardInterrupt:
         left = "what was done so far is recorded, and the next run goes on from there"
         screen.error(f"interrupted; {left if options.command in _WORKING else 'nothing was changed'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -15,7 +16,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(sys.argv[1:] if arguments is None else arguments)
     # By name and after parsing, because `--help` and `--version` must not wait for what commands need.
     guarded = cast("Callable[[Options, str], int]", import_module("reconciler.cli.guard").guarded)
-    return int(guarded(options, f"reconciler.cli.commands.{MODULES[options.command]}"))
+    try:
+        return int(guarded(options, f"reconciler.cli.commands.{MODULES[options.command]}"))
+    finally:
+        if arguments is None:
+            gc.freeze()  # or the collector would look at every object once more while the process ends
 
 
 if __name__ == "__main__":
