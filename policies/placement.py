@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from specs import units
-from specs.flame import FUNCTION
+from specs.flame import FUNCTION, SCALING
 from specs.model import (
     Capacity,
     Cluster,
@@ -114,12 +114,17 @@ class _Placement:
         return self._spots[node.name]
 
     def _of_function(self, node: Node) -> Sequence[_Spot]:
-        return [
-            _Spot(cluster, index, state)
-            for cluster, state in self._service.states.get(node.name, {}).items()
-            if cluster in self._site.clusters and state is not LifecycleState.UNPLACED
-            for index in range(_instances(node))
-        ]
+        """Give the instances on every cluster, and behind those that are connected the idle ones of the pool."""
+        count, pool = _instances(node), _pool(self._service, node)
+        found: list[_Spot] = []
+        for cluster, state in self._service.states.get(node.name, {}).items():
+            if cluster not in self._site.clusters or state is LifecycleState.UNPLACED:
+                continue
+            found.extend(_Spot(cluster, index, state) for index in range(count))
+            if state is LifecycleState.CONNECTED:
+                idle = range(count, count + pool)
+                found.extend(_Spot(cluster, index, LifecycleState.BOOTED) for index in idle)
+        return found
 
     def _chosen(self, node: Node) -> Sequence[_Spot]:
         clusters, spread = self._clusters_for(node)
@@ -214,6 +219,18 @@ def _instances(node: Node) -> int:
         if isinstance(value, int):
             return value
     return 1
+
+
+def _pool(service: Service, node: Node) -> int:
+    """Give how many booted instances wait behind those of a function; never more than could be connected."""
+    for policy in service.policies.values():
+        size = policy.properties.get("pool_size")
+        if policy.is_a(SCALING) and isinstance(size, int) and node.name in _targets(service, policy):
+            scalable = node.capabilities.get("scalable", {})
+            greatest = [given.get("max_instances") for given in (policy.properties, scalable)]
+            known = [number for number in greatest if isinstance(number, int)]
+            return max(0, min([size, *(number - _instances(node) for number in known)]))
+    return 0
 
 
 # --- clusters ---

@@ -13,6 +13,7 @@ from specs.nodes import plain_text
 from specs.topology import Setting, Topology
 from specs.wording import kind_of, suggest
 
+_MARGIN = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
 _METRIC = re.compile(r"[^.\s]+\.\S+")
 _URL = re.compile(r"https?://[^\s/]+(/\S*)?")
 
@@ -59,6 +60,7 @@ def _check_trigger(cursor: Cursor) -> None:
     event = given.one_of("event_type", EVENT_TYPES)
     given.matching("metric", _METRIC, "<measurement>.<field>")
     _check_handlers(given)
+    _check_metadata(given)
     if "condition" not in given.fields:
         cursor.error("missing-key", f"{cursor.name} needs 'condition'", key=True)
         return
@@ -67,6 +69,8 @@ def _check_trigger(cursor: Cursor) -> None:
     condition.number("threshold", whole=event == "deadman")
     condition.number("granularity", whole=True, least=1)
     _check_tags(condition)
+    if "evaluations" in condition.fields:
+        condition.number("evaluations", whole=True, least=1)
     if event != "deadman":
         condition.one_of("comparison_operator", OPERATORS)
         condition.one_of("aggregation_method", AGGREGATIONS)
@@ -78,6 +82,15 @@ def _check_tags(condition: _Given) -> None:
             place.error("unknown-tag", f"{tag!r} is no tag of a resource{suggest(tag, TAGS)}", key=True)
         elif plain_text(place.value) is None:
             place.error("wrong-type", f"the tag {tag!r} must be text, not {kind_of(place.value)}")
+
+
+def _check_metadata(given: _Given) -> None:
+    """Check what the builtin evaluator reads there; other keys are anybody's."""
+    fields = given.fields["metadata"].fields() if "metadata" in given.fields else {}
+    if "counter" in fields and plain_text(fields["counter"].value) not in ("true", "false"):
+        fields["counter"].error("wrong-type", "'counter' must be true or false")
+    if "hysteresis" in fields and not _MARGIN.fullmatch(plain_text(fields["hysteresis"].value) or ""):
+        fields["hysteresis"].error("wrong-type", "'hysteresis' must be a number from 0")
 
 
 def _check_handlers(given: _Given) -> None:

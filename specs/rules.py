@@ -71,6 +71,8 @@ class Condition:
     weight: Number = 1
     counter: bool = False
     """Whether the values only grow: a fall is then a counter that began again at nought."""
+    hysteresis: Number = 0
+    """How far beyond the threshold the value must come back before the alert ends."""
 
     @property
     def metric(self) -> str:
@@ -80,6 +82,11 @@ class Condition:
     def holds(self, value: Number) -> bool:
         """Tell whether a measured value is one to alert on."""
         return OPERATORS[self.operator](value, self.threshold)
+
+    def still_holds(self, value: Number) -> bool:
+        """Tell whether an alert that fired goes on at a value."""
+        margin = {"gt": -self.hysteresis, "gte": -self.hysteresis, "lt": self.hysteresis, "lte": self.hysteresis}
+        return OPERATORS[self.operator](value, self.threshold + margin.get(self.operator, 0))
 
     def __str__(self) -> str:
         what = {
@@ -177,6 +184,8 @@ def _condition_properties(condition: Condition) -> Value:
         found["weight"] = condition.weight
     if condition.counter:
         found["counter"] = True
+    if condition.hysteresis:
+        found["hysteresis"] = condition.hysteresis
     return found
 
 
@@ -226,6 +235,7 @@ def _condition(given: Mapping[str, object]) -> Condition:
         tags={key: _as(str, value) for key, value in _as(dict, given.get("tags", {})).items()},
         weight=_number(given.get("weight", 1)),
         counter=_as(bool, given.get("counter", False)),
+        hysteresis=_number(given.get("hysteresis", 0)),
     )
 
 

@@ -98,7 +98,8 @@ def _alert_condition(trigger: Trigger) -> Condition:
         threshold=_number(given.get("threshold")),
         granularity=_whole(given.get("granularity"), _USUAL_SECONDS),
         tags={key: _plain(value) for key, value in tags.items()} if isinstance(tags, Mapping) else {},
-        counter=_is_counter(given.get("metadata")),
+        counter=_metadata(given, "counter") == "true",
+        hysteresis=_margin(_metadata(given, "hysteresis")),
     )
     if event is Event.DEADMAN:
         return condition
@@ -107,8 +108,14 @@ def _alert_condition(trigger: Trigger) -> Condition:
     )
 
 
-def _is_counter(metadata: Value) -> bool:
-    return isinstance(metadata, Mapping) and _plain(metadata.get("counter", "")) == "true"
+def _metadata(given: Properties, key: str) -> str:
+    metadata = given.get("metadata")
+    return _plain(metadata.get(key, "")) if isinstance(metadata, Mapping) else ""
+
+
+def _margin(text: str) -> Number:
+    """Read the margin of `metadata.hysteresis`; `specs.alerts` has checked it."""
+    return _read(text) if text else 0
 
 
 def _plain(value: Value) -> str:
