@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from specs.catalogue import Catalogue, read_catalogue
-from specs.errors import SpecError
+from specs.errors import Severity, SpecError
+from specs.judge_verdict import Verdict
 from specs.values import Reference
 from tests.support.files import Files
 from tests.support.spec_files import ROOT, SITE, MemoryCache, catalogue_of, codes, document, folder
@@ -121,6 +122,38 @@ def test_an_empty_repository_is_an_empty_catalogue() -> None:
 
     assert (found.sites, found.alerts, found.diagnostics) == ({}, (), ())
     assert found.services_on("nowhere") == ()
+
+
+# --- the second judge ---
+
+CONCATENATION = """
+    topology_template: {node_templates: {n: {type: my.Node, properties: {p: {concat: []}}}}}
+    node_types: {my.Node: {derived_from: tosca.nodes.Root, properties: {p: {type: string}}}}
+    """
+
+
+def test_what_the_second_judge_refuses_is_invalid_at_its_place() -> None:
+    found = catalogue_of({"sites/lab.yaml": SITE, "specs/shop.yaml": document(CONCATENATION)})
+
+    assert [(one.file, one.line, one.code) for one in found.diagnostics] == [("specs/shop.yaml", 2, "second-judge")]
+
+
+def test_what_is_invalid_anyway_does_not_come_before_the_second_judge() -> None:
+    text = document(CONCATENATION) + "colours: {}\n"
+
+    assert codes(catalogue_of({"sites/lab.yaml": SITE, "specs/shop.yaml": text})) == ["unknown-key"]
+
+
+def test_an_answer_the_second_judge_did_not_give_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = MemoryCache()
+    files = Files({"sites/lab.yaml": SITE})
+    silent = Verdict(message="no answer", severity=Severity.WARNING)
+    with monkeypatch.context() as patched:
+        patched.setattr("specs.judge.judge_many", lambda templates: [(silent,) for _ in templates])
+        first = read_catalogue(files, cache)
+
+    assert [one.message for one in first.diagnostics] == ["no answer"]
+    assert read_catalogue(files, cache).diagnostics == ()
 
 
 # --- names and sites ---

@@ -125,6 +125,7 @@ def test_a_value_of_another_type_is_refused(schema: str, value: str) -> None:
         ("{type: my.Even}", "110", "constraint"),
         ("{type: my.Percent, constraints: [{less_than: 50}]}", "50", "constraint"),
         ("{type: list, entry_schema: {type: my.Percent}}", "[1, 200]", "constraint"),
+        ("{type: my.Point, constraints: [{max_length: 1}]}", "{x: 1}", "constraint"),
         ("{type: map, key_schema: {type: string, constraints: [{max_length: 2}]}}", "{abc: 1}", "constraint"),
     ],
 )
