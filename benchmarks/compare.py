@@ -65,7 +65,7 @@ def table(peers: Sequence[Peer], costs: Costs, sizes: Sequence[int]) -> str:
     """Give processor seconds by size, ratio to ours at the largest common size, and memory, as Markdown."""
     head = ["", "version", *(f"{size:,} nodes" for size in sizes), "times ours", "peak memory"]
     lines = [_row(head), _row(["---"] * len(head))]
-    for peer in peers:
+    for peer in [peer for peer in peers if costs[peer.name]]:
         of_peer = costs[peer.name]
         largest = max(of_peer)
         seconds = [f"{cpu(of_peer[size]):.3f} s" if size in of_peer else "" for size in sizes]
@@ -137,7 +137,9 @@ def main() -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     written = report(peers, costs, missing)
     (given.out / "compare.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-    series = {peer.asked: {size: cpu(of) for size, of in costs[peer.name].items()} for peer in peers}
+    series = {
+        peer.asked: {size: cpu(of) for size, of in costs[peer.name].items()} for peer in peers if costs[peer.name]
+    }
     (given.out / "compare.svg").write_text(draw("What would change? Nothing.", series), encoding="utf-8")
     if given.readme:
         section = f"{found}\n{written['date']}, {written['machine']}, median of {given.rounds} rounds.\n"

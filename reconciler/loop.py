@@ -18,6 +18,7 @@ from threading import Event, RLock
 from providers.registry import connect
 from reconciler.choice import Choice
 from reconciler.connections import Connections
+from reconciler.desires import Desires
 from reconciler.loop_turn import Ending, Turn
 from reconciler.project import Place, Reading, utc_now
 from reconciler.schedule import Backoff, Clockwork
@@ -75,6 +76,7 @@ class Loop:
         self._clock = clock
         self._watch = Watch(place)
         self._connections = Connections(connect=connect, state_dir=place.state_dir, stirred=self.stir)
+        self._desires = Desires()
         self._goal: _Goal | None = None
         self._paces: dict[str, _Pace] = {}
         self._guard = RLock()
@@ -207,6 +209,7 @@ class Loop:
             secrets=Secrets(folder=self._place.state_dir / "secrets", repository=goal.identity),
             store=store,
             clock=self._clock,
+            desires=self._desires,
         )
 
     def _better(self, goal: _Goal) -> str:

@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from providers.base import Finding, Provider, Scope, Snapshot
 from reconciler.apply import Hands, apply
 from reconciler.connections import Connections
-from reconciler.desire import Wish, desire
+from reconciler.desire import Wish
+from reconciler.desires import Desires
 from reconciler.diff import Comparison, Seen, diff
 from reconciler.holds import Limits, Switches
 from reconciler.pace import Patience
@@ -42,6 +43,8 @@ class Ground:
     secrets: Secrets
     store: Store
     clock: Callable[[], datetime]
+    desires: Desires = field(default_factory=Desires)
+    """What earlier turns worked out of the same."""
     patience: Patience = Patience()
 
 
@@ -67,7 +70,7 @@ def look(ground: Ground, site: str, *, unmanaged: bool = False) -> Look:
         services=ground.catalogue.services_on(site),
         providers=ground.connections.of(ground.catalogue.sites[site]),
     )
-    desired = desire(wish, ground.secrets.digest)
+    desired = ground.desires.of(wish, ground.secrets.digest)
     applied = ground.store.inventory(site)
     wanted = {name: {a: r for a, r in desired.resources.items() if r.binding == name} for name in wish.providers}
     scopes = {
