@@ -70,11 +70,13 @@ def _applied(wanted: Any, live: Any, fields: Mapping[str, Any]) -> Any:
 
 
 def _applied_map(wanted: Mapping[str, Value], live: Json, fields: Mapping[str, Any]) -> Json:
-    kept = {
-        key: value
-        for key, value in live.items()
-        if key in wanted or f"f:{key}" not in fields or _others_hold(value, fields[f"f:{key}"])
-    }
+    kept: Json = {}
+    for key, value in live.items():
+        ours = fields.get(f"f:{key}")
+        if key in wanted or ours is None:
+            kept[key] = value
+        elif isinstance(value, dict) and ours and (theirs := _applied_map({}, value, ours)):
+            kept[key] = theirs
     made = {key: _applied(value, live.get(key), fields.get(f"f:{key}") or {}) for key, value in wanted.items()}
     return {**kept, **made}
 
@@ -91,10 +93,3 @@ def _applied_list(wanted: list[Any], live: list[Any], fields: Mapping[str, Any])
     made = {name(item): item for item in wanted}
     kept = [item for key, item in there.items() if key not in made and key not in ours]
     return [_applied(item, there.get(key), {}) for key, item in made.items()] + kept
-
-
-def _others_hold(value: Any, fields: Mapping[str, Any]) -> bool:
-    """Tell whether something below a field of ours is not ours, so that the field stays."""
-    if not isinstance(value, dict) or not fields:
-        return False
-    return any(f"f:{key}" not in fields or _others_hold(item, fields[f"f:{key}"]) for key, item in value.items())

@@ -94,8 +94,10 @@ def _without_note(field: str, value: Any) -> Any:
     if not metadata or ROLLS_WITH not in (metadata.get("annotations") or {}):
         return value
     annotations = {key: text for key, text in metadata["annotations"].items() if key != ROLLS_WITH}
-    others = {key: item for key, item in metadata.items() if key != "annotations"}
-    return {**value, "metadata": {**others, "annotations": annotations} if annotations else others}
+    metadata = {key: item for key, item in metadata.items() if key != "annotations"}
+    metadata |= {"annotations": annotations} if annotations else {}
+    rest = {key: item for key, item in value.items() if key != "metadata"}
+    return {**rest, "metadata": metadata} if metadata else rest
 
 
 def rolls_with_of(body: Mapping[str, Any]) -> Value:

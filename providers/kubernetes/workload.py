@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -227,9 +228,12 @@ def _settings(place: Place) -> Iterator[_Setting]:
         if artifact.type == "tosca.artifacts.File" and artifact.content:
             path = artifact.properties.get("deploy_path") or f"/etc/{place.name}/{posixpath.basename(artifact.file)}"
             files[str(path)] = artifact.content
+    taken: set[str] = set()
     for path in sorted(files):
-        key = dns_label(path.strip("/").replace("/", "."), limit=200)
-        yield _Setting(f"file.{key}", _text(files[path]), path)
+        key = "file." + re.sub(r"[^A-Za-z0-9_.-]", "-", path.strip("/").replace("/", "."))[:200]
+        key = f"{key}-{digest(path)[:6]}" if key in taken else key
+        taken.add(key)
+        yield _Setting(key, _text(files[path]), path)
 
 
 def _text(value: Value) -> Value:
