@@ -114,7 +114,9 @@ def evaluate(cursor: Cursor, frame: Frame) -> Value:
         if len(value) == 1:
             ((name, argument),) = value.items()
             if name in _FUNCTIONS and (isinstance(argument, list) or name.startswith("get_")):
-                return _FUNCTIONS[name](cursor.at(name, argument), frame)
+                result = _FUNCTIONS[name](cursor.at(name, argument), frame)
+                cursor.faults.weigh(result)
+                return result
         return {key: evaluate(cursor.at(key, item), frame) for key, item in value.items()}
     if isinstance(value, list):
         return [evaluate(cursor.at(index, item), frame) for index, item in enumerate(value)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from specs.assignments import Assignments
 from specs.checks import check
 from specs.cursor import Cursor
-from specs.definitions import InterfaceDefinition, Kind, OperationDefinition, Type
+from specs.definitions import InterfaceDefinition, Kind, OperationDefinition, Schema, Type
 from specs.functions import evaluate
 from specs.library import PREFIX
 from specs.model import Artifact, Operation
@@ -58,9 +58,12 @@ class Files:
         self.looked_for.add(path)
         return path if path in self.tree.files else ""
 
-    def text(self, path: str) -> str:
-        """Read a file as text; empty if it is none or too large."""
+    def text(self, path: str, cursor: Cursor) -> str:
+        """Read a file named at a cursor as text; empty if there is none, or it is too large or no text."""
+        if not path:
+            return ""
         content = self.tree.read(path)
+        cursor.faults.spend(len(content) // 64)
         if len(content) > MAX_SCRIPT_BYTES or b"\0" in content:
             return ""
         try:
@@ -94,7 +97,7 @@ def _artifact(name: str, cursor: Cursor, node: NodeTemplate, files: Files) -> Ar
         name=name,
         type=its_type.name if its_type else _guessed_type(node, file),
         file=path or file,
-        content=files.text(path) if path else "",
+        content=files.text(path, cursor),
         properties={**_artifact_properties(name, its_type, given, node), **_kept(given, node)},
     )
 
@@ -175,27 +178,35 @@ def _operation(
     if cursor is not None:
         given = {"implementation": cursor} if isinstance(cursor.value, str) else cursor.fields(_OPERATION_KEYS)
     implementation = given.get("implementation")
-    inputs = dict(shared)
+    assigned = dict(shared)
     if declared is not None:
         faults = node.cursor.faults
         implementation = implementation or (declared.implementation and declared.implementation.reporting_to(faults))
-        inputs.update({key: item.reporting_to(faults) for key, item in declared.assigned.items()})
-    inputs.update(given["inputs"].fields() if "inputs" in given else {})
+        assigned.update({key: item.reporting_to(faults) for key, item in declared.assigned.items()})
+    assigned.update(given["inputs"].fields() if "inputs" in given else {})
     if implementation is None:
         return None
     file, content = _implementation(implementation, node, files)
     schemas = {**interface.inputs, **(declared.inputs if declared else {})}
+    inputs = _inputs(node, name, schemas, assigned, cursor or node.cursor)
+    return Operation(name=name, implementation=file, content=content, inputs=inputs)
+
+
+def _inputs(
+    node: NodeTemplate, name: str, schemas: Mapping[str, Schema], assigned: Mapping[str, Cursor], home: Cursor
+) -> Mapping[str, Value]:
+    """Work out the inputs of an operation: those that are declared, and whatever else is assigned."""
     values: dict[str, Value] = {}
     for key, schema in schemas.items():
-        source = inputs.get(key) or (schema.default and schema.default.reporting_to(node.cursor.faults))
+        source = assigned.get(key) or (schema.default and schema.default.reporting_to(node.cursor.faults))
         if source is not None:
             values[key] = check(node.topology.space, schema, evaluate(source, node.frame), source)
         elif schema.required:
-            (cursor or node.cursor).error("missing-input", f"the operation {name!r} needs the input {key!r}", key=True)
-    for key, source in inputs.items():
+            home.error("missing-input", f"the operation {name!r} needs the input {key!r}", key=True)
+    for key, source in assigned.items():
         if key not in schemas:
             values[key] = evaluate(source, node.frame)
-    return Operation(name=name, implementation=file, content=content, inputs=values)
+    return values
 
 
 def _implementation(cursor: Cursor, node: NodeTemplate, files: Files) -> tuple[str, str]:
@@ -214,8 +225,8 @@ def _implementation(cursor: Cursor, node: NodeTemplate, files: Files) -> tuple[s
     if artifact is not None:
         file = node.artifact(name) or ""
         path = files.find(file, artifact.source.path)
-        return path or name, files.text(path) if path else ""
+        return path or name, files.text(path, cursor)
     path = files.find(name, cursor.source.path)
     if not path and "://" not in name:
         cursor.error("missing-file", f"{name!r} is no file of this commit and no artifact of {node.name!r}")
-    return path or name, files.text(path) if path else ""
+    return path or name, files.text(path, cursor)

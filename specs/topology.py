@@ -9,7 +9,7 @@ from functools import cached_property
 from specs.assignments import Assignments
 from specs.checks import BROKEN, check, verify_default
 from specs.cursor import Cursor
-from specs.definitions import Kind, Type
+from specs.definitions import Kind, Schema, Type
 from specs.functions import Frame, Trail, evaluate
 from specs.model import Subject
 from specs.naming import Naming, need_name
@@ -137,8 +137,10 @@ class NodeTemplate:
         label = f"the attributes of {self.name!r}"
         return self._assignments(label, self.type.attributes, self.section("attributes"), self.cursor)
 
-    def _assignments(self, label: str, schemas: object, assigned: Mapping[str, Cursor], home: Cursor) -> Assignments:
-        return Assignments(label, schemas, assigned, frame=self.frame, space=self.topology.space, home=home)  # type: ignore[arg-type] # schemas by name
+    def _assignments(
+        self, label: str, schemas: Mapping[str, Schema], assigned: Mapping[str, Cursor], home: Cursor
+    ) -> Assignments:
+        return Assignments(label, schemas, assigned, frame=self.frame, space=self.topology.space, home=home)
 
     def property(self, name: str) -> Value:
         """Work out a property; None if it has no value."""

@@ -197,3 +197,21 @@ def test_outputs_are_worked_out_too() -> None:
     )
 
     assert service(text).outputs == {"there": Reference("lab/shop/server", "networks")}
+
+
+@pytest.mark.parametrize("where", ["outputs", "inputs of an operation", "action of a trigger"])
+def test_a_large_value_that_is_repeated_without_end_ends_in_one_fault(where: str) -> None:
+    large = f"[{', '.join(['a'] * 5000)}]"
+    again = f"[{', '.join(['{get_property: [other, list]}'] * 500)}]"
+    text = asking("x").replace("list: [{a: 1}, {a: 2}]", f"list: {large}")
+    match where:
+        case "outputs":
+            text = text.replace("node_types:", f"  outputs: {{there: {{value: {again}}}}}\nnode_types:")
+        case "inputs of an operation":
+            run = f"interfaces: {{Standard: {{create: {{implementation: 'http://x', inputs: {{all: {again}}}}}}}}}"
+            text = text.replace("properties: {p: x},", f"properties: {{p: x}}, {run},")
+        case _:
+            policy = f"{{type: tosca.policies.Scaling, triggers: {{t: {{action: {again}}}}}}}"
+            text = text.replace("node_types:", f"  policies: [{{p: {policy}}}]\nnode_types:")
+
+    assert "[too-much]" in messages(text)

@@ -202,3 +202,12 @@ def test_a_policy_type_may_be_only_for_some_nodes() -> None:
     types = document("policy_types: {my.P: {derived_from: tosca.policies.Root, targets: [tosca.nodes.DBMS]}}")
 
     assert "'a' is a tosca.nodes.Compute [wrong-target]" in messages(text, **{"types/p.yaml": types})
+
+
+def test_a_large_script_that_is_named_without_end_ends_in_one_fault() -> None:
+    nodes = "\n".join(
+        f"n{number}: {{type: tosca.nodes.Root, interfaces: {{Standard: {{create: large.sh}}}}}}"
+        for number in range(200)
+    )
+
+    assert "[too-much]" in messages(service_document(nodes), **{"specs/large.sh": "x" * 900_000})
