@@ -30,6 +30,9 @@ from specs.model import Address, Desired
 from state.process import is_gone, this_process
 from state.store import Item, Outcome, Run, Store
 
+RUNS_KEPT = 1000
+"""How many runs of a site are remembered, with their journals."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
@@ -199,6 +202,7 @@ def carry_out(
     )
     report = apply(plan, seen.desired, hands, present=seen.comparison.present, listen=listen, interrupted=interrupted)
     ground.store.save_run(_ended(run, report, ground.clock()))
+    ground.store.trim_history(plan.site, RUNS_KEPT)
     return report
 
 

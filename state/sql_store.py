@@ -82,6 +82,17 @@ class SqlStore:
         statement = f"{rows.RUNS.select} {of_site}ORDER BY started_at DESC, id DESC LIMIT ?"
         return tuple(self._values(rows.run_of, statement, (site, limit) if site else (limit,)))
 
+    def trim_history(self, site: str, keep: int) -> None:
+        """Drop all but the `keep` latest runs of a site, with their journals; what is open stays."""
+        ended = "site = ? AND outcome <> ?"
+        latest = "SELECT id FROM runs WHERE site = ? ORDER BY started_at DESC, id DESC LIMIT ?"
+        database = self._database
+        with database.transaction():
+            old = (site, Outcome.OPEN.value, site, keep)
+            if database.change(f"DELETE FROM runs WHERE {ended} AND id NOT IN ({latest})", old):  # noqa: S608 - constants
+                told = "SELECT id FROM runs WHERE site = ?"
+                database.change(f"DELETE FROM journal WHERE {ended} AND run NOT IN ({told})", old[:3])  # noqa: S608 - constants
+
     # --- locks -------------------------------------------------------------------------------------
 
     def lock(self, wanted: Lock, dead: Callable[[Lock], bool]) -> None:

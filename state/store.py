@@ -200,6 +200,9 @@ class Store(Protocol):
     def runs(self, site: str = "", limit: int = 20) -> tuple[Run, ...]:
         """Give the latest runs, newest first, of one site if asked."""
 
+    def trim_history(self, site: str, keep: int) -> None:
+        """Drop all but the `keep` latest runs of a site, with their journals; what is open stays."""
+
     def lock(self, wanted: Lock, dead: Callable[[Lock], bool]) -> None:
         """Take the site's lock, over a holder that `dead` says is gone; `LockedError` otherwise."""
 

@@ -359,6 +359,25 @@ class StoreSuite:
         assert [found.id for found in store.runs(limit=2)] == ["run-4", "run-3"]
         assert [found.id for found in store.runs("bristol", limit=2)] == ["run-4", "run-2"]
 
+    def test_old_runs_are_dropped_with_their_journals(self, store: Store) -> None:
+        for number in (1, 2, 3):
+            store.save_run(run(number, outcome=Outcome.DONE))
+            store.begin([entry(number, run=run(number).id, outcome=Outcome.DONE)])
+        store.save_run(run(4, site="elsewhere", outcome=Outcome.DONE))
+        store.trim_history("bristol", 1)
+
+        assert [r.id for r in store.runs()] == [run(4).id, run(3).id]
+        assert [e.run for e in store.journal("bristol")] == [run(3).id]
+
+    def test_what_is_open_outlives_its_time(self, store: Store) -> None:
+        store.save_run(run(1))
+        store.begin([entry(1, run=run(1).id)])
+        store.save_run(run(2, outcome=Outcome.FAILED))
+        store.trim_history("bristol", 0)
+
+        assert [r.id for r in store.runs()] == [run(1).id]
+        assert [e.run for e in store.journal("bristol", outcome=Outcome.OPEN)] == [run(1).id]
+
     # --- locks -------------------------------------------------------------------------------------
 
     def test_a_lock_keeps_others_out(self, store: Store, opened: Opened) -> None:
