@@ -17,7 +17,8 @@ from reconciler.progress import Finished, Progress, Report, Retrying
 from reconciler.schedule import may_apply
 from reconciler.settings import Settings
 from reconciler.step import Action
-from reconciler.turn import Ground, carry_out, limits_of_loop, look, make, working_on
+from reconciler.turn import Ground, Look, carry_out, limits_of_loop, look, make, working_on
+from specs import collector
 from specs.errors import ReconcilerError
 from state.store import LockedError, Outcome, Suspension
 
@@ -64,8 +65,7 @@ class Turn:
 
     def _take(self) -> Ending:
         limits = self._limits()
-        seen = look(self.ground, self.site)
-        plan = make(self.ground, seen, limits)
+        _, plan = self._plan(limits)
         for level, remark in remarks(plan):
             self._say(level, remark)
         if plan.tripped:
@@ -73,13 +73,17 @@ class Turn:
         if not plan.operations:
             return Ending.QUIET
         with working_on(self.ground, self.site):
-            seen = look(self.ground, self.site)
-            plan = make(self.ground, seen, limits)
+            seen, plan = self._plan(limits)
             if plan.tripped or not plan.operations:
                 return Ending.QUIET
             self._say(logging.INFO, f"{_amount(plan)}; applying because of {self.cause}")
             report = carry_out(self.ground, seen, plan, self.cause, listen=self._listen, interrupted=self.interrupted)
         return self._ended(report)
+
+    def _plan(self, limits: Limits) -> tuple[Look, Plan]:
+        with collector.at_rest():
+            seen = look(self.ground, self.site)
+            return seen, make(self.ground, seen, limits)
 
     def _limits(self) -> Limits:
         now = self.ground.clock()
