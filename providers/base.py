@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from specs.errors import ReconcilerError, Severity
 from specs.model import Address, Binding, Deployment, Resource, Role, Site
@@ -234,6 +234,38 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationEvent:
+    """What an apply changed about one endpoint or node."""
+
+    site: str
+    sfc: str
+    sfci: str
+    function: str
+    """The node."""
+    endpoint: str
+    """Its subject: `bristol/vr-tour/storage@edge-1.0`."""
+    cluster: str = ""
+    location: str = ""
+    state: str
+    """The lifecycle state it is in now, `unplaced` when it is gone."""
+    action: str
+    """`create`, `update`, `delete`…"""
+    at: datetime
+    run: str
+    commit: str
+    cause: str
+    """Why: `push`, `drift`, or `alert` and the id of the firing."""
+
+
+@runtime_checkable
+class Chronicler(Protocol):
+    """What a provider may offer beside its protocol: to keep a record of what applies have changed."""
+
+    def record(self, events: Sequence[ConfigurationEvent]) -> None:
+        """Write events down; the same event twice is one. `TransientError` if that is not possible now."""
 
 
 def unknown_reason(snapshot: Snapshot, kind: str, cluster: str) -> str | None:

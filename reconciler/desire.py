@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from policies.placement import capacity_findings, place
 from providers.base import Provider, ProviderError
 from specs.errors import ReconcilerError
-from specs.model import Address, Desired, Resource, Service, Site, Subject, parse_address, subject
+from specs.model import Address, Alerts, Desired, Resource, Service, Site, Subject, parse_address, subject
 from specs.values import Call, Reference, Secret, Value, rewrite
 
 
@@ -35,6 +35,7 @@ class Wish:
     services: tuple[Service, ...]
     providers: Mapping[str, Provider]
     """By binding."""
+    alerts: tuple[Alerts, ...] = ()
 
 
 def desire(wish: Wish, secret_digest: Callable[[str], str]) -> Desired:
@@ -56,7 +57,7 @@ def desire(wish: Wish, secret_digest: Callable[[str], str]) -> Desired:
 
 
 def _expand(wish: Wish, faults: list[str]) -> Iterable[Resource]:
-    deployments = [place(wish.site, service) for service in wish.services]
+    deployments = [replace(place(wish.site, service), alerts=wish.alerts) for service in wish.services]
     faults.extend(capacity_findings(wish.site, deployments))
     for name in sorted(wish.providers):
         provider = wish.providers[name]

@@ -72,6 +72,7 @@ def look(ground: Ground, site: str, *, unmanaged: bool = False) -> Look:
         site=ground.catalogue.sites[site],
         services=ground.catalogue.services_on(site),
         providers=ground.connections.of(ground.catalogue.sites[site]),
+        alerts=ground.catalogue.alerts,
     )
     desired = ground.desires.of(wish, ground.secrets.digest)
     applied = ground.store.inventory(site)

@@ -396,6 +396,8 @@ class Deployment:
     site: Site
     service: Service
     endpoints: tuple[Endpoint, ...]
+    alerts: tuple[Alerts, ...] = ()
+    """Every alerts spec of the commit; those of other chain instances are not for this service."""
 
     def of(self, node: str) -> tuple[Endpoint, ...]:
         """Give the endpoints of one node."""

@@ -36,5 +36,11 @@ def run(options: Options, screen: Screen) -> Exit:
 def _wanted(ground: Ground, name: str) -> dict[Address, Resource]:
     site = ground.catalogue.sites[name]
     services = ground.catalogue.services_on(name)
-    wish = Wish(commit=ground.catalogue.commit, site=site, services=services, providers=ground.connections.of(site))
+    wish = Wish(
+        commit=ground.catalogue.commit,
+        site=site,
+        services=services,
+        providers=ground.connections.of(site),
+        alerts=ground.catalogue.alerts,
+    )
     return dict(desire(wish, lambda secret: secret).resources)

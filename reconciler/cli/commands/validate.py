@@ -37,7 +37,13 @@ def _faults_of_sites(project: Project, reading: Reading) -> Iterator[tuple[str, 
     for name, site in catalogue.sites.items():
         try:
             providers = project.connections.of(site)
-            wish = Wish(commit=catalogue.commit, site=site, services=catalogue.services_on(name), providers=providers)
+            wish = Wish(
+                commit=catalogue.commit,
+                site=site,
+                services=catalogue.services_on(name),
+                providers=providers,
+                alerts=catalogue.alerts,
+            )
             desire(wish, lambda secret: secret)  # whether secrets are there is the operator's business, not the spec's
         except DesireError as error:
             yield from ((name, fault) for fault in error.faults)

@@ -1,0 +1,40 @@
+"""Turns the rules that watch a service on a site into resources; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from providers.base import PermanentError
+from providers.clmc.engine import Engine
+from providers.clmc.settings import Settings
+from specs.model import Deployment, Resource, address, subject
+from specs.naming import is_name
+from specs.rules import Rule
+from specs.watches import rules_of
+
+KIND = "alert"
+
+
+def expand(deployment: Deployment, binding: str, engine: Engine, settings: Settings) -> Iterator[Resource]:
+    """Give one resource for each rule, in the order of addresses."""
+    service = deployment.service
+    for rule in rules_of(service, deployment.alerts):
+        tagged = with_chain_tags(rule) if settings.chain_tags else rule
+        for name in (rule.policy, rule.trigger):
+            if not is_name(name):
+                raise PermanentError(
+                    f"{name!r} stands in addresses; name policies and triggers with letters and digits"
+                )
+        owner = subject(deployment.site.name, service.name, rule.policy)
+        yield Resource(
+            address=address(owner, "clmc", KIND, rule.trigger),
+            binding=binding,
+            properties=engine.properties(tagged),
+        )
+
+
+def with_chain_tags(rule: Rule) -> Rule:
+    """Narrow a rule to the points of its chain instance."""
+    tags = {"flame_sfc": rule.sfc, "flame_sfci": rule.sfci}
+    return replace(rule, conditions=tuple(replace(one, tags={**tags, **one.tags}) for one in rule.conditions))
