@@ -125,6 +125,8 @@ class _Watch:
     interval: float = 0.0
     due: float = 0.0
     looking: bool = False
+    asked: dict[str, _Task] = field(default_factory=dict)
+    """The tasks the look in flight is about; it may have begun before what other tasks made was there."""
 
 
 @dataclass(slots=True)
@@ -374,7 +376,7 @@ class _Apply:
     def _look_when_due(self, binding: str, watch: _Watch, now: float) -> float:
         if now < watch.due:
             return watch.due - now
-        watch.looking = True
+        watch.looking, watch.asked = True, dict(watch.tasks)
         provider = self._hands.providers[binding]
         wanted = {a: r for a, r in self._desired.resources.items() if r.binding == binding}
         scope = Scope(repository=self._hands.repository, site=self._plan.site, wanted=wanted)
@@ -395,10 +397,11 @@ class _Apply:
     def _take_sight(self, sight: _Sight) -> None:
         self._calls -= 1
         watch = self._watches[sight.binding]
-        waiting, watch.tasks, watch.looking = list(watch.tasks.values()), {}, False
         interval = min(watch.interval * 1.5, self._hands.patience.longest_poll.total_seconds())
-        for task in waiting:
-            self._judge(task, sight)
+        asked, watch.asked, watch.looking = watch.asked, {}, False
+        for key, task in asked.items():
+            if watch.tasks.pop(key, None) is not None:
+                self._judge(task, sight)
         watch.interval = interval
         watch.due = monotonic() + interval
         self._check_deadlines()

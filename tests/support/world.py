@@ -117,6 +117,8 @@ class World:
     calls: list[tuple[str, Address]] = field(default_factory=list)
     before: Hook = lambda verb, address: None
     after: Hook = lambda verb, address: None
+    answering: Callable[[], None] = lambda: None
+    """Called when a look is done, before its answer is given."""
     unknown: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     slow: int = 0
@@ -191,12 +193,14 @@ class Memory:
             things = sorted(self.world.things.values(), key=lambda thing: thing.id)
             blind = self.world.unknown
             ours = [t for t in things if t.mark and t.mark.repository == scope.repository]
-            return Snapshot(
+            snapshot = Snapshot(
                 present=[_seen(t) for t in ours if "*" not in blind and _kind(t) not in blind],
                 unknown=blind,
                 foreign=[Foreign("plain", t.id, str(t.properties.get("name"))) for t in things if not t.mark],
                 findings=self.world.findings,
             )
+        self.world.answering()
+        return snapshot
 
     def examine(self, wanted: Mapping[Address, Resource], snapshot: Snapshot) -> Iterable[Finding]:
         """Have nothing to say."""

@@ -149,6 +149,31 @@ def test_what_vanishes_while_it_settles_fails(made: Bench) -> None:
     assert report.finished[0].message == "it vanished while it was being made"
 
 
+def test_a_look_that_began_before_an_object_was_made_does_not_miss_it(made: Bench) -> None:
+    made.world.slow = 3
+    spec = wanted(resource("a"), resource("b"))
+    looked, settles = threading.Event(), threading.Event()
+
+    def before(verb: str, address: Address) -> None:
+        if address == place("b"):
+            looked.wait(10)
+
+    def answering() -> None:
+        if made.world.find(place("a")) and not looked.is_set():
+            looked.set()
+            settles.wait(10)
+
+    def listen(progress: Progress) -> None:
+        if isinstance(progress, Settling) and progress.operation.step.address == place("b"):
+            settles.set()
+
+    made.world.before, made.world.answering = before, answering
+    report = made.carry_out(spec, made.plan(spec), listen)
+
+    assert settles.is_set()
+    assert outcomes(report) == {"a": Outcome.DONE, "b": Outcome.DONE}
+
+
 def test_an_outage_while_settling_is_waited_out(made: Bench) -> None:
     made.world.slow = 2
     spec = wanted(resource("db"))
