@@ -94,8 +94,8 @@ class _Anchors:
             addresses.sort()
 
     def find(self, target: str, seeker: Address) -> list[Address]:
-        """Give who stands for a subject: its own, else those nearest to the seeker."""
-        own = self._of_subject.get(Subject(target))
+        """Give who stands for a subject: its own, else one for all instances on its cluster, else the nearest."""
+        own = self._of_subject.get(Subject(target)) or self._for_all(target)
         if own is not None:
             return [own]
         candidates = self._of_node.get(Subject(target), [])
@@ -103,6 +103,11 @@ class _Anchors:
         beside = [a for a in candidates if parse_address(a).cluster == here.cluster]
         same = [a for a in beside if parse_address(a).index == here.index]
         return same or beside or candidates
+
+    def _for_all(self, target: str) -> Address | None:
+        """Find who stands for all instances of a node on one cluster, where they are not told apart: the first does."""
+        stem, dot, _ = target.rpartition(".")
+        return self._of_subject.get(Subject(f"{stem}.0")) if dot and "@" in stem else None
 
 
 def _link(resource: Resource, anchors: _Anchors, secret_digest: Callable[[str], str], faults: list[str]) -> Resource:

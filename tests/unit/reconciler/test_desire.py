@@ -103,6 +103,13 @@ def test_a_node_is_found_beside_its_seeker_first() -> None:
     assert desired.resources[web.address].properties["peer"] == Reference("bristol/shop/db@edge-1.0:memory.plain", "ip")
 
 
+def test_one_may_stand_for_all_instances_on_a_cluster() -> None:
+    web = made("web@edge-1.0", "bristol/shop/db@edge-2.1", peer=Reference("bristol/shop/db@edge-2.1", "ip"))
+    desired = linked(web, made("db@edge-1.0"), made("db@edge-2.0"))
+
+    assert desired.resources[web.address].requires == ("bristol/shop/db@edge-2.0:memory.plain",)
+
+
 def test_without_a_neighbour_all_of_a_node_are_required() -> None:
     web = made("web@edge-1.0", "bristol/shop/db")
     desired = linked(web, made("db@edge-2.0"), made("db@edge-2.1"))
