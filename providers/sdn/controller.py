@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from datetime import timedelta
+from typing import Protocol
 
 from providers.sdn.rules import Group, Meter, Rule
 
@@ -42,10 +43,21 @@ class Wire:
 class Controller(Protocol):
     """One controller at work; calls come from several threads at once."""
 
-    name: ClassVar[str]
-    counts: ClassVar[bool]
-    """Whether `count` is much cheaper than `rules`, and independent of it."""
-    meters_possible: ClassVar[bool]
+    @property
+    def name(self) -> str:
+        """What the product is called."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether `count` is much cheaper than `rules`, and independent of it."""
+
+    @property
+    def meters_possible(self) -> bool:
+        """Whether it can make meters."""
+
+    @property
+    def lag(self) -> timedelta:
+        """How long what was written may take to show; 0: a read that follows a write sees it."""
 
     def switches(self) -> frozenset[int]:
         """Give the data path ids of the switches that are connected."""

@@ -70,6 +70,8 @@ class Objects:
             properties["fqdn"] = names
         silent = sorted(self._sight.rules_of(cookie).keys() & self._sight.silent.keys())
         health = Health.DEGRADED if thing.faults else Health.UNKNOWN if silent else Health.HEALTHY
+        if cookie in self._sight.settling:
+            health, reason = Health.PROGRESSING, "the controller does not show it yet"
         return Present(
             provider_id=record.provider_id
             if record and record.provider_id
@@ -79,7 +81,7 @@ class Objects:
             attributes=thing.attributes,
             health=health,
             reason="; ".join([*thing.faults, *(self._sight.silent[name] for name in silent), reason]).strip("; "),
-            seen=digest([properties, thing.attributes, str(health)]),
+            seen=digest([properties, thing.attributes]),
         )
 
     def _digest(self, record: Record | None, properties: Properties, resource: Resource | None) -> str:

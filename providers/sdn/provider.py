@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from threading import Lock
@@ -12,6 +13,7 @@ from typing import ClassVar
 from providers.base import (
     Context,
     Finding,
+    Health,
     Kind,
     Mark,
     PermanentError,
@@ -150,6 +152,8 @@ class Sdn:
             self._hand.drop(cookie)
             for port, bit in ports.items():
                 self._ledger.rest_bit(str(port), self.fabric.area(port.switch), bit)
+            if self._sight.rules_of(cookie):
+                return replace(current, health=Health.PROGRESSING, reason="the controller still shows it")
             self._ledger.forget(cookie)
         return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import ClassVar, Final
 
 from providers.base import PermanentError, TransientError
@@ -42,6 +43,7 @@ class Ryu:
     name: ClassVar[str] = "ryu"
     counts: ClassVar[bool] = True
     meters_possible: ClassVar[bool] = True
+    lag: ClassVar[timedelta] = timedelta(0)
 
     def __init__(self, web: Web) -> None:
         self._web = web

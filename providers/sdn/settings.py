@@ -11,13 +11,20 @@ from typing import Final
 
 from providers.base import PermanentError
 from providers.sdn.controller import Controller
+from providers.sdn.floodlight import Floodlight
 from providers.sdn.http import Web
+from providers.sdn.opendaylight import OpenDaylight
 from providers.sdn.ryu import Ryu
 from specs.model import Binding, Site
 from specs.units import seconds
 from specs.values import Value
 
-CONTROLLERS: Final[Mapping[str, Callable[[Web], Controller]]] = {"ryu": Ryu}
+CONTROLLERS: Final[Mapping[str, Callable[[Web], Controller]]] = {
+    "floodlight": Floodlight,
+    "opendaylight": OpenDaylight,
+    "opendaylight-draft02": lambda web: OpenDaylight(web, older=True),
+    "ryu": Ryu,
+}
 """Name in the settings → how to speak to it."""
 PREFIX = IPv6Network("fd53:646e::/64")
 USER = "RECONCILER_SDN_USER"

@@ -86,6 +86,9 @@ class Sight:
         self._wiring: Wiring | None = None
         self._stale = True
         """Whether a switch was listed since labels and bits were last put together."""
+        self.settling: set[int] = set()
+        """Cookies of which the switches do not show yet what they were told."""
+        self._awaited: dict[int, tuple[Mapping[str, tuple[Rule, ...]], float]] = {}
         self._readings: dict[int, tuple[Mapping[str, tuple[Rule, ...]], Wiring, Reading]] = {}
 
     # --- looking ---
@@ -111,6 +114,7 @@ class Sight:
                 silent[name] = f"{name}: {error}"
         with self.lock:
             self.silent = silent
+            self._fill_in()
             self._rebuild()
         self._look_at_cables()
         self.looked = True
@@ -136,7 +140,7 @@ class Sight:
     def _listed(self, name: str, dpid: int) -> View:
         for _ in range(_TRIES):
             rules = self._controller.rules(dpid)
-            if not self._controller.counts or self._controller.count(dpid, 0, 0) == len(rules):
+            if self._controller.count(dpid, 0, 0) == len(rules):
                 break
         else:
             raise TransientError(f"the list of its rules was cut short: {len(rules)} came")
@@ -217,6 +221,32 @@ class Sight:
         """Read a cookie anew next time: its groups or meters changed."""
         with self.lock:
             self._readings.pop(cookie, None)
+
+    # --- what is on its way ---
+
+    def expect(self, cookie: int, rules: Mapping[str, Iterable[Rule]]) -> None:
+        """Take rules for there which a controller was told to write and does not show yet, as long as that may take."""
+        with self.lock:
+            until = self._clock() + self._controller.lag.total_seconds()
+            self._awaited[cookie] = {switch: tuple(own) for switch, own in rules.items()}, until
+            self._fill_in()
+
+    def forget(self, cookie: int) -> None:
+        """Wait for nothing any more."""
+        with self.lock:
+            self._awaited.pop(cookie, None)
+            self.settling.discard(cookie)
+
+    def _fill_in(self) -> None:
+        for cookie, (rules, until) in list(self._awaited.items()):
+            there = self.rules_of(cookie)
+            shown = {switch: set(own) for switch, own in there.items()} == {s: set(own) for s, own in rules.items()}
+            if shown or self._clock() > until:
+                self.forget(cookie)
+                continue
+            self.settling.add(cookie)
+            for switch in there.keys() | rules.keys():
+                self.took(switch, cookie, rules.get(switch, ()))
 
     # --- bits ---
 

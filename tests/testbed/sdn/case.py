@@ -21,7 +21,7 @@ from providers.sdn.rules import Group, Meter, Rule
 from providers.sdn.sight import Sight
 from providers.sdn.topology import Port, read_fabric
 from specs.model import Deployment, Resource, Site, parse_address
-from specs.values import Reference, Value, digest, rewrite
+from specs.values import Properties, Reference, Value, digest, rewrite
 from tests.support.chains import deployed
 from tests.testbed.sdn.sites import TOUR, tour
 
@@ -72,11 +72,10 @@ class Spoilt:
     """A controller whose calls go wrong when they are told to."""
 
     name: ClassVar[str] = "spoilt"
-    counts: ClassVar[bool] = True
-    meters_possible: ClassVar[bool] = True
 
     def __init__(self, real: Controller, troubles: Troubles) -> None:
         self._real, self._troubles = real, troubles
+        self.counts, self.meters_possible, self.lag = real.counts, real.meters_possible, real.lag
 
     def switches(self) -> frozenset[int]:
         self._troubles.check()
@@ -152,11 +151,10 @@ def elsewhere(expression: object) -> Value:
 class FabricCase:
     """A fabric for one test of the contract; also its other side."""
 
-    def __init__(
-        self, site: Site, controller: Controller, folder: Path, deployments: Iterable[Deployment] = ()
-    ) -> None:
+    def __init__(self, site: Site, controller: Controller, folder: Path, *, limits: bool = True) -> None:
         self.site, self.folder, self.controller = site, folder, controller
-        self.deployments: tuple[Deployment, ...] = tuple(deployments) or (deployed(tour(), TOUR, site, "hosts"),)
+        self.deployments: tuple[Deployment, ...] = (deployed(tour(), TOUR, site, "hosts"),)
+        self._limits = limits
         self.troubles = Troubles()
         self._strangers = count(1)
 
@@ -168,8 +166,12 @@ class FabricCase:
         if resource.kind == "switch":
             return replace(resource, properties={**resource.properties, "tables": 9})
         if resource.kind in ("name", "path"):
-            return replace(resource, properties={**resource.properties, "max_mbps": 7})
+            return replace(resource, properties={**resource.properties, **self._other()})
         return None
+
+    def _other(self) -> Properties:
+        """Ask for a limit, or where there can be none, for another endpoint."""
+        return {"max_mbps": 7} if self._limits else {"endpoint": "2001:db8::7"}
 
     def exists(self, provider_id: str) -> bool:
         return provider_id in self._found()

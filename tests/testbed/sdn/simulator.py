@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from ipaddress import IPv6Address
 from typing import ClassVar
 
@@ -49,6 +50,7 @@ class Simulator:
     name: ClassVar[str] = "simulator"
     counts: ClassVar[bool] = True
     meters_possible: ClassVar[bool] = True
+    lag: ClassVar[timedelta] = timedelta(0)
 
     def __init__(self, fabric: Fabric) -> None:
         self.fabric = fabric

@@ -1,0 +1,297 @@
+"""What is odd about each controller, and what is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from providers.base import Health, PermanentError, TransientError
+from providers.sdn.controller import Change, Wire
+from providers.sdn.core import carrying, exit_rules
+from providers.sdn.floodlight import Floodlight
+from providers.sdn.http import Web
+from providers.sdn.opendaylight import OpenDaylight
+from providers.sdn.rules import IN_PORT, Action, Bucket, Do, Group, Meter, Rule, matching
+from providers.sdn.ryu import Ryu
+from providers.sdn.topology import Fabric, read_fabric
+from tests.contract.provider_suite import look, mark_of
+from tests.testbed.sdn.case import FabricCase
+from tests.testbed.sdn.doubles import Double, Reply, Request, running
+from tests.testbed.sdn.floodlight_double import FloodlightDouble
+from tests.testbed.sdn.opendaylight_double import OpenDaylightDouble
+from tests.testbed.sdn.simulator import LLDP, Simulator
+from tests.testbed.sdn.sites import ring
+
+COOKIE = 0xABCDE1_0000000042
+GROUP = Group(
+    7 << 8 | 1,
+    "indirect",
+    (
+        Bucket(
+            (
+                Action(Do.SET, "02:00:00:00:00:01", "eth_dst"),
+                Action(Do.SET, 0, "ipv6_label"),
+                Action(Do.SET, "fd00::1", "ipv6_src"),
+                Action(Do.SET, "fd00::2", "ipv6_dst"),
+                Action(Do.OUTPUT, IN_PORT),
+            )
+        ),
+    ),
+)
+FAILOVER = Group(9, "failover", (Bucket((Action(Do.OUTPUT, 3),), 3), Bucket((Action(Do.OUTPUT, 4),), 4)))
+ENTRY = Rule(
+    0,
+    2000,
+    matching(in_port=1, eth_type=0x86DD, ipv6_src="fd00::1", ipv6_dst="fd53:646e::9"),
+    (
+        Action(Do.HOPS, 64),
+        Action(Do.SET, "00:00:00:00:00:00", "eth_dst"),
+        Action(Do.SET, 7, "ipv6_label"),
+        Action(Do.SET, "0:4000::", "ipv6_src"),
+        Action(Do.SET, "::80", "ipv6_dst"),
+        Action(Do.GOTO, 1),
+    ),
+    COOKIE,
+)
+LEAVING = Rule(1, 2000, carrying(7, ipv6_label=7), (Action(Do.GROUP, GROUP.id), Action(Do.GOTO, 2)), COOKIE)
+BITS = [rule.owned(COOKIE) for bit in (0, 7, 22, 127, 128, 255) for rule in exit_rules(3, bit, trunk=True)]
+RULES = (*{rule.key: rule for rule in (ENTRY, LEAVING, *BITS)}.values(),)
+
+
+@pytest.fixture
+def fabric() -> Fabric:
+    return read_fabric(ring())
+
+
+@pytest.fixture
+def floodlight(fabric: Fabric) -> Iterator[Double]:
+    with running(FloodlightDouble(Simulator(fabric))) as double:
+        yield double
+
+
+@pytest.fixture(params=[False, True], ids=["rfc8040", "draft02"])
+def opendaylight(fabric: Fabric, request: pytest.FixtureRequest) -> Iterator[Double]:
+    missing = 404 if request.param else 409
+    with running(OpenDaylightDouble(Simulator(fabric), older=request.param, missing=missing, lag=1)) as double:
+        yield double
+
+
+def daylight(double: Double) -> OpenDaylight:
+    """Connect to a double."""
+    assert isinstance(double.product, OpenDaylightDouble)
+    web = Web(double.url, user="admin", password="admin")
+    return double.connected(OpenDaylight(web, older=double.product.older))
+
+
+# --- Floodlight ------------------------------------------------------------------------------------
+
+
+def test_floodlight_gives_back_what_it_was_told(floodlight: Double) -> None:
+    controller = floodlight.connected(Floodlight(Web(floodlight.url)))
+    controller.write(1, Change(groups=(GROUP, FAILOVER), rules=RULES))
+
+    assert {rule for rule in controller.rules(1) if rule.key != LLDP.key} == set(RULES)
+    assert controller.groups(1) == {GROUP.id: GROUP, FAILOVER.id: FAILOVER}
+    assert controller.rules(1, COOKIE, (1 << 64) - 1) == tuple(r for r in controller.rules(1) if r.cookie == COOKIE)
+
+
+def test_floodlight_is_sent_text_only(floodlight: Double) -> None:
+    floodlight.connected(Floodlight(Web(floodlight.url))).write(1, Change(rules=(ENTRY,)))
+    (pushed,) = [request.body for request in floodlight.requests if request.method == "POST"]
+
+    assert isinstance(pushed, dict)
+    assert all(isinstance(value, str) for value in pushed.values())
+    assert pushed["eth_type"] == "0x86dd"
+
+
+def test_a_refusal_of_floodlight_is_heard_though_it_says_200(floodlight: Double) -> None:
+    odd = Rule(0, 5, matching(ip6_dst="fd00::1"), ())
+
+    with pytest.raises(PermanentError, match="Unexpected key ip6_dst"):
+        floodlight.connected(Floodlight(Web(floodlight.url))).write(1, Change(rules=(odd,)))
+
+
+def test_a_delete_of_floodlight_shows_later(floodlight: Double) -> None:
+    controller = floodlight.connected(Floodlight(Web(floodlight.url)))
+    controller.write(1, Change(rules=(ENTRY,)))
+    controller.write(1, Change(gone_rules=(ENTRY,)))
+    at_once = controller.rules(1)
+    for _ in range(3):
+        controller.switches()
+
+    assert ENTRY in at_once
+    assert [rule.key for rule in controller.rules(1)] == [LLDP.key]
+
+
+def test_floodlight_keeps_the_rule_when_its_owner_changes(floodlight: Double) -> None:
+    controller = floodlight.connected(Floodlight(Web(floodlight.url)))
+    controller.write(1, Change(rules=(ENTRY,)))
+    product = floodlight.product
+    assert isinstance(product, FloodlightDouble)
+    product.lag = 0
+    controller.write(1, Change(rules=(ENTRY.owned(COOKIE + 1),)))
+    controller.write(1, Change(gone_rules=(ENTRY,)))
+
+    assert controller.rules(1, COOKIE + 1, (1 << 64) - 1) == (ENTRY.owned(COOKIE + 1),)
+
+
+def test_floodlight_cannot_limit(floodlight: Double) -> None:
+    with pytest.raises(PermanentError, match="cannot limit flows"):
+        floodlight.connected(Floodlight(Web(floodlight.url))).write(1, Change(meters=(Meter(1, 1000),)))
+
+
+def test_a_link_floodlight_lists_once_is_two_wires(floodlight: Double) -> None:
+    wires = floodlight.connected(Floodlight(Web(floodlight.url))).wires()
+
+    assert len(wires) == 6
+    assert Wire(1, 3, 2, 3) in wires
+    assert Wire(2, 3, 1, 3) in wires
+
+
+def test_a_switch_that_floodlight_knows_nothing_of_is_no_empty_switch(floodlight: Double) -> None:
+    floodlight.product.simulator.gone.add(2)
+
+    with pytest.raises(TransientError, match="switch 2 does not answer"):
+        floodlight.connected(Floodlight(Web(floodlight.url))).rules(2)
+
+
+def test_floodlight_pushes_again_to_a_switch_that_comes_back(floodlight: Double) -> None:
+    controller = floodlight.connected(Floodlight(Web(floodlight.url)))
+    controller.write(1, Change(groups=(GROUP,), rules=(ENTRY, LEAVING)))
+    before = controller.rules(1)
+    product = floodlight.product
+    assert isinstance(product, FloodlightDouble)
+    product.reconnect(1)
+
+    assert set(controller.rules(1)) == set(before)
+
+
+# --- OpenDaylight ----------------------------------------------------------------------------------
+
+
+def test_opendaylight_gives_back_what_it_was_told(opendaylight: Double) -> None:
+    controller = daylight(opendaylight)
+    limited = Rule(0, 2001, ENTRY.match, (Action(Do.METER, 5), *ENTRY.actions), COOKIE)
+    controller.write(1, Change(meters=(Meter(5, 800),), groups=(GROUP, FAILOVER), rules=(*RULES, limited)))
+
+    assert set(controller.rules(1)) == {*RULES, limited, LLDP}
+    assert controller.groups(1) == {GROUP.id: GROUP, FAILOVER.id: FAILOVER}
+    assert controller.meters(1) == {5: Meter(5, 800)}
+
+
+def test_opendaylight_is_never_given_both_forms_of_a_mask(opendaylight: Double) -> None:
+    mixed = Rule(3, 1, matching(eth_type=0x86DD, ipv6_src="8000::/8000::", ipv6_dst="::80/::80"), (), COOKIE)
+    controller = daylight(opendaylight)
+    controller.write(1, Change(rules=(mixed,)))
+
+    assert controller.rules(1, COOKIE, (1 << 64) - 1) == (mixed,)
+
+
+def test_a_node_that_is_absent_is_not_connected(opendaylight: Double) -> None:
+    opendaylight.product.simulator.gone.add(3)
+
+    with pytest.raises(TransientError, match="switch 3 is not connected"):
+        daylight(opendaylight).rules(3)
+
+
+def test_deleting_what_is_absent_is_fine(opendaylight: Double) -> None:
+    daylight(opendaylight).write(1, Change(gone_rules=(ENTRY,), gone_groups=(4,), gone_meters=(4,)))
+
+    assert daylight(opendaylight).rules(1) == (LLDP,)
+
+
+def test_a_rule_of_another_owner_in_the_same_place_is_not_deleted(opendaylight: Double) -> None:
+    controller = daylight(opendaylight)
+    controller.write(1, Change(rules=(ENTRY,)))
+    controller.write(1, Change(gone_rules=(ENTRY.owned(9),)))
+
+    assert ENTRY in controller.rules(1)
+
+
+def test_opendaylight_without_a_password_is_refused(opendaylight: Double) -> None:
+    with pytest.raises(PermanentError, match="HTTP 401"):
+        opendaylight.connected(OpenDaylight(Web(opendaylight.url))).switches()
+
+
+def test_a_port_that_is_dark_is_seen(opendaylight: Double) -> None:
+    opendaylight.product.simulator.cut("north")
+
+    assert daylight(opendaylight).ports(1) == {1: True, 3: False, 4: True}
+    assert len(daylight(opendaylight).wires()) == 4
+
+
+def test_what_was_written_is_under_way_until_a_switch_shows_it(fabric: Fabric, tmp_path: Path) -> None:
+    product = OpenDaylightDouble(Simulator(fabric), lag=40)
+    with running(product) as double:
+        controller = double.connected(OpenDaylight(Web(double.url, user="a", password="b")))
+        case = FabricCase(ring(), controller, tmp_path)
+        provider = case.connect()
+        resource = next(iter(provider.foundation(case.site)))
+        wanted = {resource.address: resource}
+        switch = next(r for r in provider.foundation(case.site) if r.kind == "switch")
+        made = provider.create(switch, mark_of(switch))
+        for _ in range(40):
+            controller.switches()
+        (seen,) = look(provider, wanted).present
+
+    assert made.health is Health.PROGRESSING
+    assert seen.health is Health.HEALTHY
+    assert seen.properties == made.properties
+
+
+# --- Ryu -------------------------------------------------------------------------------------------
+
+
+class Answers:
+    """Answers every request alike, by its path."""
+
+    def __init__(self, simulator: Simulator, answers: dict[str, Reply]) -> None:
+        self.simulator, self.answers = simulator, answers
+
+    def answer(self, request: Request) -> Reply:
+        """Answer."""
+        return self.answers.get(request.path, Reply(404))
+
+
+@pytest.mark.parametrize("path", ["flow", "groupdesc", "meterconfig", "portdesc", "aggregateflow"])
+def test_an_empty_list_of_a_switch_that_hangs_is_no_list(fabric: Fabric, path: str) -> None:
+    answers = {f"/stats/{path}/1": Reply(200, {"1": []}), "/stats/desc/1": Reply(200, {"1": {}})}
+    with running(Answers(Simulator(fabric), answers)) as double, closing(Ryu(Web(double.url))) as ryu:
+        calls: dict[str, Callable[[], object]] = {
+            "flow": lambda: ryu.rules(1),
+            "groupdesc": lambda: ryu.groups(1),
+            "meterconfig": lambda: ryu.meters(1),
+            "portdesc": lambda: ryu.ports(1),
+            "aggregateflow": lambda: ryu.count(1, 0, 0),
+        }
+        with pytest.raises(TransientError, match="switch 1 does not answer"):
+            calls[path]()
+
+
+def test_an_empty_list_of_a_switch_that_answers_is_empty(fabric: Fabric) -> None:
+    answers = {"/stats/flow/1": Reply(200, {"1": []}), "/stats/desc/1": Reply(200, {"1": {"mfr_desc": "Nicira"}})}
+    with running(Answers(Simulator(fabric), answers)) as double, closing(Ryu(Web(double.url))) as ryu:
+        assert ryu.rules(1) == ()
+
+
+def test_one_rule_that_ryu_cannot_read_makes_the_switch_unknown(fabric: Fabric) -> None:
+    with (
+        running(Answers(Simulator(fabric), {"/stats/flow/1": Reply(501)})) as double,
+        closing(Ryu(Web(double.url))) as ryu,
+        pytest.raises(TransientError, match="uses an action Ryu does not know"),
+    ):
+        ryu.rules(1)
+
+
+def test_a_controller_that_is_not_there_may_come_back() -> None:
+    with closing(Ryu(Web("http://127.0.0.1:1", timeout_seconds=2))) as ryu, pytest.raises(TransientError):
+        ryu.switches()
+
+
+def test_how_long_a_write_takes_to_show_is_said() -> None:
+    assert Ryu.lag == timedelta(0)
+    assert OpenDaylight.lag > timedelta(seconds=3)
