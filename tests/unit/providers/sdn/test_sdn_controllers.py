@@ -69,7 +69,7 @@ def fabric() -> Fabric:
 
 @pytest.fixture
 def floodlight(fabric: Fabric) -> Iterator[Double]:
-    with running(FloodlightDouble(Simulator(fabric))) as double:
+    with running(FloodlightDouble(Simulator(fabric), lag=4)) as double:
         yield double
 
 
@@ -120,7 +120,7 @@ def test_a_delete_of_floodlight_shows_later(floodlight: Double) -> None:
     controller.write(1, Change(rules=(ENTRY,)))
     controller.write(1, Change(gone_rules=(ENTRY,)))
     at_once = controller.rules(1)
-    for _ in range(3):
+    for _ in range(5):
         controller.switches()
 
     assert ENTRY in at_once
