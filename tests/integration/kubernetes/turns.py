@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from providers.base import Context, Finding, Provider, Scope, Snapshot
-from providers.kubernetes.provider import Kubernetes
+from providers.registry import connect
 from reconciler.apply import Hands, apply
 from reconciler.desire import Wish, desire
 from reconciler.diff import Comparison, Seen, diff
@@ -63,8 +63,7 @@ class Bench:
         self.store = open_store("", self.folder)
         for name, binding in self.site.bindings.items():
             context = Context(binding=binding, site=self.site, state_dir=self.folder, stir=self.stir)
-            if binding.plugin == "kubernetes":
-                self.providers[name] = Kubernetes(context)
+            self.providers[name] = connect(context)
 
     def close(self) -> None:
         """Let go of everything."""

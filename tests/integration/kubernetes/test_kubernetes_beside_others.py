@@ -1,0 +1,116 @@
+"""One service over machines and containers, and over several Kubernetes, in one plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from providers.kubernetes.naming import CLUSTER
+from specs.model import Cluster, LifecycleState, Service
+from specs.values import Reference
+from tests.integration.kubernetes.conftest import Workbench
+from tests.integration.kubernetes.services import function, site
+from tests.integration.kubernetes.turns import Bench, failures, steps, wants
+from tests.support.chains import bristol
+from tests.testbed.kubernetes.control_plane import ControlPlane
+
+BOTH = LifecycleState.CONNECTED
+
+
+@pytest.fixture
+def mixed(plane: ControlPlane, tmp_path: Path) -> Iterator[Bench]:
+    """A city whose data centre is emulated and whose edge is Kubernetes, on one fabric."""
+    city = bristol()
+    kube = site("bristol", plane.kubeconfig).bindings["kube"]
+    clusters: dict[str, Cluster] = {
+        name: replace(cluster, binding="kube" if name == "edge-1" else "city")
+        for name, cluster in city.clusters.items()
+    }
+    bench = Bench(replace(city, clusters=clusters, bindings={**city.bindings, "kube": kube}), tmp_path)
+    yield bench
+    bench.close()
+    plane.kubectl("delete", "namespace", "bristol-tour-edge-1", "--wait=false", "--ignore-not-found")
+
+
+def spread() -> Service:
+    store = replace(
+        function(
+            "store", hypervisor="kvm", image_url="https://repo.example.org/store.qcow2", fqdn=["store.example.org"]
+        ),
+        capabilities={"host": {"num_cpus": 1, "mem_size": "1 GB", "disk_size": "4 GB"}},
+    )
+    address = Reference("bristol/tour/store@dc-1.0", "private_address")
+    web = replace(
+        function("web", "store", fqdn=["web.example.org"], env={"STORE": address}),
+        capabilities={"host": {"num_cpus": 0.5}, "scalable": {"default_instances": 2}},
+    )
+    states = {"store": {"dc-1": BOTH}, "web": {"edge-1": BOTH}}
+    return Service(name="tour", nodes={"store": store, "web": web}, states=states)
+
+
+def test_machines_and_pods_are_one_service(plane: ControlPlane, mixed: Bench) -> None:
+    service = spread()
+    plan = mixed.plan(service)
+    report = mixed.turn(service)
+    settings = plane.call("GET", "/api/v1/namespaces/bristol-tour-edge-1/configmaps/web")
+    order = [operation.key for operation in plan.operations]
+    machine = next(
+        present
+        for present in mixed.look(service).seen.snapshots["city"].present
+        if present.address.endswith("sandpit.server")
+    )
+
+    assert {address.partition(":")[2].partition(".")[0] for address in steps(plan)} == {"kubernetes", "sandpit"}
+    assert order.index("create bristol/tour/store@dc-1.0:sandpit.server") < order.index(
+        "create bristol/tour/web@edge-1.0:kubernetes.deployment"
+    )
+    assert order.index("create bristol/tour/web@edge-1.0:kubernetes.service") < order.index(
+        "create bristol/tour/web@edge-1.1:sandpit.name/web.example.org"
+    )
+    assert failures(report) == {}
+    assert settings["data"]["STORE"] == machine.attributes["private_address"]
+    assert mixed.plan(service).operations == ()
+
+
+def test_several_clusters_of_one_server_stay_apart(plane: ControlPlane, workbench: Workbench) -> None:
+    bench = workbench(clusters=("edge-1", "edge-2"))
+    service = wants("tour", function("web"), on=bench.site)
+    report = bench.turn(service)
+    only_one = replace(service, states={"web": {"edge-1": BOTH}})
+    second = bench.turn(only_one)
+    labels = {
+        cluster: plane.get(f"/apis/apps/v1/namespaces/{bench.site.name}-tour-{cluster}/deployments/web")
+        for cluster in ("edge-1", "edge-2")
+    }
+
+    assert failures(report) == failures(second) == {}
+    assert labels["edge-1"] is not None
+    assert labels["edge-1"]["metadata"]["labels"][CLUSTER] == "edge-1"
+    assert labels["edge-2"] is None
+
+
+def test_one_server_that_is_down_hides_only_its_own_clusters(
+    plane: ControlPlane, workbench: Workbench, tmp_path: Path
+) -> None:
+    bench = workbench(clusters=("edge-1", "edge-2"))
+    elsewhere = str(plane.kubeconfig_of(tmp_path / "elsewhere", url="http://127.0.0.1:9"))
+    away = replace(bench.site.clusters["edge-2"], properties={"kubeconfig": elsewhere})
+    town = replace(bench.site, clusters={**bench.site.clusters, "edge-2": away})
+    folder = tmp_path / "store"
+    folder.mkdir()
+    apart = Bench(town, folder)
+    service = wants("tour", function("web"), on=town)
+    report = apart.turn(service)
+    plan = apart.plan(service)
+    apart.close()
+
+    assert failures(report) == {}
+    assert {finished.operation.step.address.partition("@")[2].partition(":")[0] for finished in report.finished} == {
+        "edge-1",
+        "edge-1.0",
+    }
+    assert len(plan.unseen) == 5
+    assert plan.operations == ()
