@@ -47,7 +47,9 @@ def site(cloud: str, *, plugin: str = "openstack", **settings: Value) -> Site:
 def everything(image_url: str) -> Service:
     """Give a service that needs each kind once."""
     nodes = [
-        function("cache", image_url=image_url, ports=[80], hypervisor="kvm"),
+        replace(
+            function("cache", image_url=image_url, ports=[80]), requirements=(Requirement(name="link", node="front"),)
+        ),
         Node(name="front", types=("tosca.nodes.network.Network", ROOT), properties={"cidr": "10.9.0.0/24"}),
         Node(
             name="eth0",

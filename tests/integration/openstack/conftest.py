@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.testbed.openstack.cloud import Cloud, attached_cloud, running_cloud
+from tests.testbed.openstack.operator import Operator
+
+pytest.register_assert_rewrite("tests.contract.provider_suite")
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A cloud for the whole session: its own, or one that is served by hand in the folder `OPENSTACK_TESTBED`."""
+    if folder := os.environ.get("OPENSTACK_TESTBED"):
+        yield attached_cloud(Path(folder))
+        return
+    with running_cloud(tmp_path_factory.mktemp("openstack")) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def admin(cloud: Cloud) -> Operator:
+    """The administrator, past the provider."""
+    return Operator(cloud)
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an image of 4 KiB."""
+    folder = tmp_path_factory.mktemp("images")
+    (folder / "tiny.raw").write_bytes(b"\0" * 4096)
+    return folder
