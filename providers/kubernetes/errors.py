@@ -87,7 +87,7 @@ def _forbidden(message: str, said: str, causes: list[Any]) -> ProviderError:
     if any(cause.get("reason") == "NamespaceTerminating" for cause in causes) or "being terminated" in said:
         return TransientError(message)
     if " cannot " in said:
-        return Forbidden(f"{message}; grant it to the user of the kubeconfig, see deploy/ in the guide")
+        return Forbidden(f"{message}; grant it to the user of the kubeconfig, see rbac.yaml of the provider")
     return Forbidden(message)
 
 
