@@ -26,7 +26,7 @@ from specs.git.address import Address, locate
 from specs.git.edit import check_changes, edited
 from specs.git.faults import FAULTS, UNSAFE, explained, printable, reason
 from specs.git.mirror import Mirror
-from specs.git.signature import verified
+from specs.git.signature import signed, verified
 from specs.git.tree import CommitTree, Folders
 
 _ATTEMPTS_THERE = 5
@@ -56,6 +56,8 @@ class Commit:
     when: datetime
     """When it was committed, in UTC."""
     subject: str
+    message: str = ""
+    """All of it."""
 
 
 class Repository:
@@ -195,6 +197,21 @@ class Repository:
 
         return self._advance(make, message, author)
 
+    def propose(self, branch: str, changes: Mapping[str, bytes | None], message: str, author: Author) -> str:
+        """Commit changes to a branch beside the followed one, for review; return the commit's id.
+
+        The branch begins at the head of the followed one, and again there once it was merged. A proposal that is
+        still open and holds these files already is returned; if it holds others of these files, a commit is added.
+        """
+        check_changes(changes)
+        if not pygit2.reference_is_valid_name(f"refs/heads/{branch}"):
+            raise RepositoryError(f"{branch!a} cannot be the name of a branch; correct it")
+        start = self._commit(self.resolve())
+        other = Repository(self._git, shown=self._shown, branch=branch, mirror=self._mirror)
+        return other._advance(
+            lambda head: edited(self._git, (head or start).tree, changes), message, author, start=start
+        )
+
     def revert(self, commit: str, author: Author) -> str:
         """Undo one commit of the followed branch by a new one on top of it; return the new commit's id.
 
@@ -249,8 +266,17 @@ class Repository:
         self._git = mirror.fetch()
         self._folders.turn_to(self._git)
 
-    def _advance(self, make: Callable[[pygit2.Commit | None], pygit2.Oid], message: str, author: Author) -> str:
-        """Put a commit on top of the followed branch; start again from the new head if somebody was quicker."""
+    def _advance(
+        self,
+        make: Callable[[pygit2.Commit | None], pygit2.Oid],
+        message: str,
+        author: Author,
+        start: pygit2.Commit | None = None,
+    ) -> str:
+        """Put a commit on top of the followed branch; start again from the new head if somebody was quicker.
+
+        It goes on top of `start` instead where the branch is not there yet, or holds nothing that `start` does not.
+        """
         branch = self._tracked()
         if not branch:
             raise RepositoryError(f"{self._shown} has no branch checked out; name the one to write to")
@@ -259,14 +285,26 @@ class Repository:
         for _ in range(attempts):
             head = self._commit(found) if (found := self._head()) else None
             with explained(f"cannot write to {self._shown}"):
-                tree = make(head)
-                if head is not None and tree == head.tree_id:
-                    return str(head.id)
-                parents = [head.id] if head is not None else []
-                new = self._git.create_commit(None, signature, signature, _tidy(message), tree, list(parents))
+                behind = start is not None and (head is None or self.is_ancestor(str(head.id), str(start.id)))
+                below = start if behind else head
+                tree = make(below)
+                if below is not None and tree == below.tree_id:
+                    return str(below.id)
+                new = self._made(signature, _tidy(message), tree, below)
             if self._move(branch, head, self._git[new].peel(pygit2.Commit)):
                 return str(new)
         raise RepositoryError(f"{self.branch} of {self._shown} moved {attempts} times while it was written; try again")
+
+    def _made(
+        self, signature: pygit2.Signature, message: str, tree: pygit2.Oid, below: pygit2.Commit | None
+    ) -> pygit2.Oid:
+        """Make a commit, signed where git's configuration wants commits signed with an ssh key."""
+        parents = [below.id] if below is not None else []
+        if self._setting("commit.gpgsign") != "true" or self._setting("gpg.format") != "ssh":
+            return self._git.create_commit(None, signature, signature, message, tree, list(parents))
+        text = str(self._git.create_commit_string(signature, signature, message, tree, list(parents)))
+        made = signed(text.encode("utf-8", "surrogateescape"), self._setting("user.signingkey"))
+        return self._git.create_commit_with_signature(text, made, "gpgsig")
 
     def _move(self, branch: str, head: pygit2.Commit | None, new: pygit2.Commit) -> bool:
         """Move the branch from one commit to the next; false if somebody else moved it first."""
@@ -359,6 +397,7 @@ def _described(commit: pygit2.Commit) -> Commit:
         email=printable(commit.author.raw_email.decode("utf-8", "replace")),
         when=datetime.fromtimestamp(min(max(commit.commit_time, 0), _LATEST), UTC),
         subject=printable(lines[0]) if lines else "",
+        message="\n".join(map(printable, lines)),
     )
 
 

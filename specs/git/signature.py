@@ -40,6 +40,31 @@ def verified(what: str, signature: bytes | None, payload: bytes | None, allowed_
     raise RepositoryError(f"{what} has no good signature of a key in {allowed_signers}; sign it anew, or allow its key")
 
 
+def signed(payload: bytes, key: str) -> str:
+    """Sign a commit's text with an ssh key: a file, or a public key whose private half an agent holds."""
+    program = shutil.which("ssh-keygen")
+    if program is None:
+        raise RepositoryError("commits cannot be signed without ssh-keygen; install openssh-client")
+    if not key:
+        raise RepositoryError(
+            "commits are to be signed, but user.signingkey names no key; set it in git's configuration"
+        )
+    with tempfile.TemporaryDirectory(prefix="signature-") as folder:
+        text = Path(folder) / "commit"
+        text.write_bytes(payload)
+        file = Path(key).expanduser()
+        if key.startswith(("ssh-", "key::", "ecdsa-", "sk-")):
+            file = Path(folder) / "key.pub"
+            file.write_text(key.removeprefix("key::") + "\n", "utf-8")
+        answer = _ask([program, "-Y", "sign", "-n", "git", "-f", str(file), str(text)], b"")
+        made = text.with_suffix(".sig")
+        if answer.returncode or not made.is_file():
+            said = answer.stderr.decode("utf-8", "replace").strip().splitlines()
+            why = printable(said[-1]) if said else "ssh-keygen does not say why"
+            raise RepositoryError(f"the commit cannot be signed with {file.name}: {why}")
+        return made.read_text("ascii")
+
+
 def _ask(command: list[str], text: bytes) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(command, input=text, capture_output=True, timeout=_SECONDS, check=False)  # noqa: S603 -- ssh-keygen, with options of ours
