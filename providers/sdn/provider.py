@@ -33,6 +33,7 @@ from providers.sdn.objects import Objects
 from providers.sdn.settings import Settings, connect, read_settings
 from providers.sdn.sight import Sight
 from providers.sdn.topology import Fabric, Port, read_fabric
+from providers.sdn.watching import Watcher
 from specs.model import Address, Deployment, Resource, Role, Site, parse_address
 
 
@@ -55,6 +56,7 @@ class Sdn:
         self._ledger = Ledger(context.state_dir / f"sdn-{context.site.name}-{context.binding.name}.jsonl", clock)
         self._locks: dict[int, Lock] = {}
         self._lock = Lock()
+        self._watcher: Watcher | None = None
 
     @cached_property
     def fabric(self) -> Fabric:
@@ -101,6 +103,7 @@ class Sdn:
         own = owner(scope.repository, scope.site)
         with self._lock:
             self._sight.refresh(own)
+            self._watch()
         self._hand.wanted = frozenset(cookie_of(scope.repository, address) for address in scope.wanted)
         foreign = [found for found, _, _ in self._objects.foreign(own)] if scope.unmanaged else []
         return Snapshot(
@@ -172,9 +175,17 @@ class Sdn:
 
     def close(self) -> None:
         """Let go of the controller."""
+        if self._watcher is not None:
+            self._watcher.close()
         self._controller.close()
 
     # --- steps ---
+
+    def _watch(self) -> None:
+        """Begin to watch at the first look, where somebody waits for news."""
+        stir = self._context.stir
+        if stir is not None and self._watcher is None and self._settings.watch:
+            self._watcher = Watcher(self._controller, stir, self._settings.watch)
 
     def _put(self, resource: Resource, mark: Mark) -> Present:
         cookie = cookie_of(mark.repository, mark.address)

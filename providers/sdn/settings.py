@@ -43,6 +43,8 @@ class Settings:
     """Names stand for addresses of this network; hosts need a route to it."""
     timeout: timedelta = timedelta(seconds=30)
     """How long one call may take."""
+    watch: timedelta = timedelta(milliseconds=250)
+    """How long to wait between two looks at ports and links while the loop runs; 0 for none at all."""
     full_look: timedelta = timedelta(minutes=10)
     """How long rules are believed to be as they were while their number does not change."""
 
@@ -50,7 +52,7 @@ class Settings:
 def read_settings(site: Site, binding: Binding) -> Settings:
     """Read the settings of a binding; `PermanentError` for what they cannot hold."""
     where = f"binding {binding.name} of {site.name}"
-    known = ("controller", "url", "prefix", "timeout", "full_look")
+    known = ("controller", "url", "prefix", "timeout", "watch", "full_look")
     if unknown := sorted(binding.settings.keys() - set(known)):
         raise PermanentError(f"{where}: unknown setting {', '.join(unknown)}; the fabric knows {', '.join(known)}")
     said = binding.settings
@@ -65,6 +67,7 @@ def read_settings(site: Site, binding: Binding) -> Settings:
         url=url,
         prefix=_network(where, said.get("prefix", str(PREFIX))),
         timeout=_time(where, "timeout", said.get("timeout", 30)),
+        watch=_time(where, "watch", said.get("watch", 0.25)),
         full_look=_time(where, "full_look", said.get("full_look", 600)),
     )
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Event
+from time import monotonic
 
 import pytest
 
+from providers.base import Context, Scope
 from providers.sdn.core import FORWARD, RANKS
 from providers.sdn.expand import group_address, service_address
 from providers.sdn.http import Web
+from providers.sdn.provider import Sdn
 from providers.sdn.rules import Rule
 from providers.sdn.ryu import Ryu
 from providers.sdn.settings import PREFIX
@@ -312,3 +316,27 @@ def test_a_limit_holds(clean_ring: RealFabric, city: Tenant, hosts: Hosts) -> No
     assert report.succeeded
     assert city.compare(placed(clean_ring, TOUR, slow)).differences == ()
     assert 50 < len(heard["edge-2"]) < 1000
+
+
+def test_the_loop_hears_of_a_cut_link_at_once(clean_ring: RealFabric, tmp_path: Path) -> None:
+    heard = Event()
+    context = Context(
+        binding=clean_ring.site.bindings["fabric"],
+        site=clean_ring.site,
+        state_dir=tmp_path,
+        stir=heard.set,
+    )
+    with closing(Sdn(context)) as provider:
+        provider.observe(Scope(repository="0123456789ab", site="bristol", wanted={}))
+        quiet = heard.wait(1)
+        began = monotonic()
+        clean_ring.cut("north")
+        try:
+            told = heard.wait(10)
+        finally:
+            clean_ring.cut("north", up=True)
+    clean_ring.wait_until_healthy()
+
+    assert not quiet
+    assert told
+    assert monotonic() - began < 10
