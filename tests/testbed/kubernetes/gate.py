@@ -15,6 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.testbed.kubernetes.newer import older_path, to_newer, to_older
+
 _HOP_BY_HOP = frozenset({"host", "content-length", "connection", "accept-encoding", "transfer-encoding"})
 
 
@@ -52,6 +54,8 @@ class Gate:
     calls: list[str] = field(default_factory=list)
     """Method and path of every call that came."""
     port: int = 0
+    newer: bool = False
+    """Whether the server should look like a newer one."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -72,6 +76,9 @@ class Gate:
 
             def trouble(self) -> Trouble | None:
                 return gate.trouble(self.command, self.path)
+
+            def newer(self) -> bool:
+                return gate.newer
 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
@@ -129,6 +136,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def trouble(self) -> Trouble | None:
         raise NotImplementedError
 
+    def newer(self) -> bool:
+        raise NotImplementedError
+
     def log_message(self, *arguments: object) -> None:
         """Say nothing."""
 
@@ -152,10 +162,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _forward(self, body: bytes | None, trouble: Trouble | None) -> None:
         path = re.sub(r"limit=\d+", "limit=1", self.path) if trouble is Trouble.CUT else self.path
+        path, new = older_path(path) if self.newer() else (path, "")
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}
         connection = self.upstream()
         try:
-            connection.request(self.command, path, body, headers)
+            connection.request(self.command, path, to_older(body, new), headers)
             answer = connection.getresponse()
             if "watch=" in path and answer.status == 200:
                 self._relay(answer)
@@ -171,6 +182,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         if trouble is Trouble.CUT:
             data = _with_more(data)
+        if self.newer():
+            data = to_newer(data, path, new)
         self._answer(answer.status, answer.getheader("Content-Type", "application/json"), data)
 
     def _relay(self, answer: http.client.HTTPResponse) -> None:
