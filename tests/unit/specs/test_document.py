@@ -3,14 +3,15 @@
 import gc
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
-from specs.composer import MAX_DEPTH, MAX_FAULTS, MAX_HINTS, MAX_NODES
-from specs.document import MAX_BYTES, Document, load
 from specs.errors import Severity
 from specs.values import Value
+from specs.yaml.composer import MAX_DEPTH, MAX_FAULTS, MAX_HINTS, MAX_NODES
+from specs.yaml.document import MAX_BYTES, Document, load
 
 
 def read(text: str) -> Document:
@@ -271,6 +272,25 @@ def test_values_and_keys_are_located(
     assert document.locate(pointer, key=True) == key
 
 
+def pointers(value: Value) -> Iterator[tuple[str | int, ...]]:
+    """Give the way to everything in a document."""
+    yield ()
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, below in items:
+        yield from ((step, *rest) for rest in pointers(below))
+
+
+@pytest.mark.parametrize("text", [PLACES, "a: &x {b: {c: {}}}\nd: *x\ne: {<<: *x, f: {}}\ng: {h: 1, h: {i: {}}}\n"])
+def test_remembered_places_are_those_found_by_reading_once_more(text: str) -> None:
+    document, _ = load("f.yaml", text.encode())
+    assert document is not None
+    without = replace(document, outlook={})
+
+    assert document.outlook
+    for pointer in pointers(document.data):
+        assert document.locate(pointer) == without.locate(pointer)
+
+
 @pytest.mark.parametrize(
     ("pointer", "place"),
     [
@@ -305,7 +325,7 @@ def test_an_empty_document_has_a_place() -> None:
 def test_it_works_without_libyaml() -> None:
     program = (
         "import sys; sys.modules['yaml._yaml'] = None\n"
-        "from specs.document import load\n"
+        "from specs.yaml.document import load\n"
         "print(load('f.yaml', b'a: [http://x, no]\\na: 1')[1][1])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
