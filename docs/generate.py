@@ -27,7 +27,7 @@ from providers.base import Provider
 from reconciler import settings
 from reconciler.cli import exits
 from reconciler.cli import parser as command_line
-from specs.document import load
+from specs.yaml.document import load
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from policies.moves import Enter, Move, Scale, ScaleTo, moves
 from specs.model import LifecycleState, Node, Policy, Service
 from specs.patch import Change, CountSet, Mode, Reason, SpecPatch, StateSet
-from specs.units import seconds
+from specs.tosca.units import seconds
+from specs.tosca.watches import auto_scale_entries
 from specs.values import Value
-from specs.watches import auto_scale_entries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

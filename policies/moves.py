@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from specs.flame import CONSTRAINT_PREFIX, INITIAL_POLICY, STATE_CHANGE, STATE_PREFIX
 from specs.model import LifecycleState, Policy, Service, Trigger
+from specs.tosca.flame import CONSTRAINT_PREFIX, INITIAL_POLICY, STATE_CHANGE, STATE_PREFIX
+from specs.tosca.watches import auto_scale_entries, is_of_tosca
 from specs.values import Properties, Value
-from specs.watches import auto_scale_entries, is_of_tosca
 
 _BATON = {
     "SCALE_OUT": "scale_out",

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from specs import units
-from specs.flame import FUNCTION, SCALING
 from specs.model import (
     Capacity,
     Cluster,
@@ -26,6 +24,8 @@ from specs.model import (
     Site,
     Tier,
 )
+from specs.tosca import units
+from specs.tosca.flame import FUNCTION, SCALING
 from specs.values import Properties
 
 _PLACEMENT = "tosca.policies.Placement"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from policies.verdict import Clear, Holds, NoData, Unclear, Verdict, said
-from specs.rules import Rule
+from specs.tosca.rules import Rule
 from state.store import AlertState, AlertStatus
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from specs.rules import Condition, Event, Number, Rule
+from specs.tosca.rules import Condition, Event, Number, Rule
 from state.metrics.moments import window_ending
 from state.metrics.vocabulary import ANY_FIELD, Answer, Measured, Missing, Query, Unusable
 

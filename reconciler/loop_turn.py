@@ -18,8 +18,8 @@ from reconciler.schedule import may_apply
 from reconciler.settings import Settings
 from reconciler.step import Action
 from reconciler.turn import Ground, Look, carry_out, limits_of_loop, look, make, working_on
-from specs import collector
 from specs.errors import ReconcilerError
+from specs.tosca import collector
 from state.store import LockedError, Outcome, Suspension
 
 logger = logging.getLogger(__name__)

@@ -62,6 +62,22 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alerting:
+    """How far alerts may change specs on their own."""
+
+    mode: str = "commit"
+    """What becomes of their changes where a policy says nothing else: `commit`, `propose` or `report`."""
+    cooldown: timedelta = timedelta(minutes=1)
+    """How long a policy rests after a change, unless it says otherwise itself."""
+    commits_per_hour: int = 30
+    """How many changes alerts may make to one service in an hour."""
+    flaps: int = 4
+    """How often alerts may change the same value within `flap_window`."""
+    flap_window: timedelta = timedelta(minutes=10)
+    """How far back changes of the same value are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SiteSettings:
     """What holds for one site, or for all sites where a site says nothing of its own."""
 
@@ -86,6 +102,7 @@ class Settings:
     include: tuple[str, ...] = ("**/*.yaml", "**/*.yml")
     """Globs of the documents to read."""
     timing: Timing = field(default_factory=Timing)
+    alerts: Alerting = field(default_factory=Alerting)
     defaults: SiteSettings = field(default_factory=SiteSettings)
     sites: Mapping[str, SiteSettings] = field(default_factory=dict)
     allowed_signers: str = ""

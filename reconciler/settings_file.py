@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import TypeVar
 
 from reconciler.cron import read_cron
-from reconciler.settings import FILE, Breaker, Settings, SiteSettings, Sync, Timing, Window
-from specs.cursor import Cursor, Faults
-from specs.document import load
+from reconciler.settings import FILE, Alerting, Breaker, Settings, SiteSettings, Sync, Timing, Window
 from specs.errors import Diagnostic
+from specs.patch import Mode
+from specs.tosca.cursor import Cursor, Faults
 from specs.tree import Tree
+from specs.yaml.document import load
 
 _SWITCHES = ("auto_apply", "self_heal", "prune")
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
@@ -36,7 +37,7 @@ def read_settings(tree: Tree) -> tuple[Settings, tuple[Diagnostic, ...]]:
 
 
 def _settings(top: Cursor) -> Settings:
-    known = frozenset({"id", "branch", "include", "timing", "defaults", "sites", "allowed_signers"})
+    known = frozenset({"id", "branch", "include", "timing", "alerts", "defaults", "sites", "allowed_signers"})
     fields = top.fields(known)
     empty = Settings()
     at_default = fields.get("defaults")
@@ -47,6 +48,7 @@ def _settings(top: Cursor) -> Settings:
         branch=_take(fields, "branch", Cursor.text, empty.branch),
         include=_take(fields, "include", Cursor.texts, empty.include),
         timing=_take(fields, "timing", _timing, empty.timing),
+        alerts=_take(fields, "alerts", _alerting, empty.alerts),
         defaults=defaults,
         sites={name: _site(cursor, at_default, defaults) for name, cursor in sites.items()},
         allowed_signers=_take(fields, "allowed_signers", Cursor.text, empty.allowed_signers),
@@ -67,6 +69,27 @@ def _timing(cursor: Cursor) -> Timing:
         where = fields.get("longest_backoff", fields.get("backoff", cursor))
         where.error("wrong-value", "longest_backoff must not be shorter than backoff")
     return timing
+
+
+def _alerting(cursor: Cursor) -> Alerting:
+    fields = cursor.fields(frozenset({"mode", "cooldown", "commits_per_hour", "flaps", "flap_window"}))
+    empty = Alerting()
+    return Alerting(
+        mode=_take(fields, "mode", _mode, empty.mode),
+        cooldown=_take(fields, "cooldown", _duration, empty.cooldown),
+        commits_per_hour=_take(
+            fields, "commits_per_hour", lambda at: int(_number(at, 0, 3600, whole=True)), empty.commits_per_hour
+        ),
+        flaps=_take(fields, "flaps", lambda at: int(_number(at, 1, 1000, whole=True)), empty.flaps),
+        flap_window=_take(fields, "flap_window", _pause, empty.flap_window),
+    )
+
+
+def _mode(cursor: Cursor) -> str:
+    if cursor.value not in tuple(Mode):
+        cursor.error("wrong-value", f"{cursor.name} must be one of {', '.join(Mode)}")
+        return Mode.REPORT
+    return str(cursor.value)
 
 
 def _site(cursor: Cursor, defaults: Cursor | None, base: SiteSettings) -> SiteSettings:

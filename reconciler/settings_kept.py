@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from reconciler.settings import FILE, Breaker, Settings, SiteSettings, Sync, Timing, Window
+from reconciler.settings import FILE, Alerting, Breaker, Settings, SiteSettings, Sync, Timing, Window
 from specs.errors import Diagnostic
 from specs.tree import Cache, Tree
 
@@ -49,10 +49,16 @@ def _decode(data: Mapping[str, Any]) -> Settings:
         branch=data["branch"],
         include=tuple(data["include"]),
         timing=Timing(**{name: timedelta(seconds=seconds) for name, seconds in data["timing"].items()}),
+        alerts=_alerting(data["alerts"]),
         defaults=_site(data["defaults"]),
         sites={name: _site(site) for name, site in data["sites"].items()},
         allowed_signers=data["allowed_signers"],
     )
+
+
+def _alerting(data: Mapping[str, Any]) -> Alerting:
+    times = {name: timedelta(seconds=data[name]) for name in ("cooldown", "flap_window")}
+    return Alerting(**{**data, **times})
 
 
 def _site(data: Mapping[str, Any]) -> SiteSettings:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol, cast
 
-from specs import collector, entries
 from specs.codec import (
     Json,
     decode_alerts,
@@ -22,12 +21,13 @@ from specs.codec import (
     decode_service,
     decode_site,
 )
-from specs.entries import Surroundings
 from specs.errors import Diagnostic, Severity, SpecError
 from specs.model import Alerts, Position, Service, Site, SiteSelector
-from specs.pairing import mismatches
+from specs.tosca import collector, entries
+from specs.tosca.entries import Surroundings
+from specs.tosca.pairing import mismatches
+from specs.tosca.wording import suggest
 from specs.tree import Cache, Tree
-from specs.wording import suggest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Catalogue:
 
 
 class _Compiler(Protocol):
-    """`specs.compiler.Compiler`, as far as it is used here."""
+    """`specs.tosca.compiler.Compiler`, as far as it is used here."""
 
     def begin(self, path: str) -> Json: ...
 
@@ -106,7 +106,7 @@ class _Reading:
     def _compile(self) -> _Compiler:
         """Load the compiler: by name and late, because it brings the YAML reader and the second judge with it."""
         if self._compiler is None:
-            self._compiler = cast("_Compiler", import_module("specs.compiler").Compiler(self._tree))
+            self._compiler = cast("_Compiler", import_module("specs.tosca.compiler").Compiler(self._tree))
         return self._compiler
 
     def _keep(self) -> None:

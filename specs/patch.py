@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from specs.document import load
 from specs.errors import ReconcilerError
-from specs.flame import INITIAL_POLICY, STATE_PREFIX
 from specs.model import LifecycleState
 from specs.splice import Pointer, SpliceError, replaced
+from specs.tosca.flame import INITIAL_POLICY, STATE_PREFIX
 from specs.values import Value
+from specs.yaml.document import load
 
 
 class PatchError(ReconcilerError):

@@ -14,11 +14,11 @@ from typing import Any
 
 from yaml.events import AliasEvent, MappingStartEvent, ScalarEvent, SequenceStartEvent
 
-from specs.document import load
 from specs.errors import ReconcilerError
-from specs.scalars import resolve
 from specs.values import Value
-from specs.yaml_events import NextEvent, fast_events, take_directives
+from specs.yaml.document import load
+from specs.yaml.events import NextEvent, fast_events, take_directives
+from specs.yaml.scalars import resolve
 
 Pointer = tuple[str | int, ...]
 

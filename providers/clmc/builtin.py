@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from providers.base import Health, Mark, TransientError
 from providers.clmc.engine import Object
 from specs.model import Address
-from specs.rules import Rule, RuleError, read_rule, rule_properties
+from specs.tosca.rules import Rule, RuleError, read_rule, rule_properties
 from specs.values import Properties, Secret, Value
 from state.rulebook import RuleBook, Watched
 from state.store import StoreError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from providers.base import Health, Mark
-from specs.rules import Rule
+from specs.tosca.rules import Rule
 from specs.values import Properties
 
 

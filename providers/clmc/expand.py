@@ -9,9 +9,9 @@ from providers.base import PermanentError
 from providers.clmc.engine import Engine
 from providers.clmc.settings import Settings
 from specs.model import Deployment, Resource, address, subject
-from specs.naming import is_name
-from specs.rules import Rule
-from specs.watches import rules_of
+from specs.tosca.naming import is_name
+from specs.tosca.rules import Rule
+from specs.tosca.watches import rules_of
 
 KIND = "alert"
 

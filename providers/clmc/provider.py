@@ -28,7 +28,7 @@ from providers.clmc.expand import KIND, expand
 from providers.clmc.settings import Settings, read_settings
 from specs.errors import Severity
 from specs.model import Address, Deployment, Resource, Role, Site
-from specs.rules import identity
+from specs.tosca.rules import identity
 from specs.values import Value, digest
 from state.metrics.opening import open_metrics
 from state.metrics.vocabulary import Metrics, MetricsError
@@ -148,6 +148,15 @@ class Clmc:
         if self._metrics is None:
             self._metrics = open_metrics(self.settings.metrics, self._file.with_suffix(".metrics"))
         return self._metrics
+
+    def database_of(self, sfc: str) -> str:
+        """Give the database that holds the metrics of a chain."""
+        return self.settings.database_of(sfc)
+
+    @property
+    def lag(self) -> timedelta:
+        """How long late points are waited for."""
+        return self.settings.lag
 
     def watched(self) -> tuple[Watched, ...]:
         """Give the rules our own evaluator is to watch; none if another engine does."""

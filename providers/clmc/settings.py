@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from providers.base import PermanentError
 from specs.model import Binding, Site
-from specs.units import seconds
+from specs.tosca.units import seconds
 from specs.values import Value
 from state.metrics.opening import KINDS, MetricsPlace
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from providers.base import PermanentError
 from providers.kubernetes.place import Place, standing
 from providers.kubernetes.shape import OWN_WORDS, parts_of
-from specs.document import load
 from specs.errors import Severity
 from specs.model import Address, Artifact, Node, Resource
 from specs.values import Value
+from specs.yaml.document import load
 
 TYPE = "reconciler.artifacts.kubernetes.Manifest"
 _BEGIN = re.compile(r"^---(?=\s|$)", re.MULTILINE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specs.units import amount
+from specs.tosca.units import amount
 from specs.values import Value
 
 _SUFFIXES = (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3))

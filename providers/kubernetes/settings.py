@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from providers.base import PermanentError
 from specs.model import Binding, Cluster, Site
-from specs.units import seconds
+from specs.tosca.units import seconds
 from specs.values import Properties, Value
 
 _PLACE_TEXTS = ("kubeconfig", "context", "namespace", "ingress_class", "storage_class")

@@ -15,7 +15,7 @@ from providers.openstack.net import floating_ip, network, own_network, port
 from providers.openstack.place import COMPUTE, FUNCTION, NETWORK, PORT, Layout, Place
 from providers.openstack.settings import Settings
 from specs.model import Address, Artifact, Deployment, Node, Resource
-from specs.units import gigabytes
+from specs.tosca.units import gigabytes
 from specs.values import Value
 
 _SOFTWARE = ("tosca.nodes.SoftwareComponent", "tosca.nodes.WebApplication", "tosca.nodes.Database")

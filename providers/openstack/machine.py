@@ -10,7 +10,7 @@ from providers.openstack.cloud_init import checked_name
 from providers.openstack.net import groups, outer, port_properties, ports_of, wants_public
 from providers.openstack.place import FLOATING_IP, PROVIDER, Place, label_of
 from specs.model import Node, Operation, Policy, Resource, address, subject
-from specs.units import capacity
+from specs.tosca.units import capacity
 from specs.values import Reference, Value, digest, rewrite
 
 _PLACEMENT = "tosca.policies.Placement"

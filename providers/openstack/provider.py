@@ -93,7 +93,7 @@ class OpenStack:
         view = _View()
         lists = self._lists(scope, view)
         if not lists:
-            return Snapshot(unknown={"*": next(iter(view.unknown.values()))})
+            return Snapshot(present=[], unknown={"*": next(iter(view.unknown.values()))})
         self._names.learn(lists.get("network", ()))
         sight = Bulk(self._names, lists)
         for kind, rows in lists.items():

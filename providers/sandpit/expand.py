@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from providers.base import PermanentError
 from providers.sandpit.place import NETWORK_PROPERTIES, PORT_PROPERTIES, Layout, Place
 from specs.model import Address, Deployment, LifecycleState, Node, Resource, subject
-from specs.units import capacity, gigabytes
+from specs.tosca.units import capacity, gigabytes
 from specs.values import Properties, Reference, Value
 
 NETWORK = "tosca.nodes.network.Network"

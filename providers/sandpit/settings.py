@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from providers.base import PermanentError
 from providers.sandpit.kinds import KINDS
 from specs.model import Binding, Site
-from specs.units import seconds
+from specs.tosca.units import seconds
 from specs.values import Value
 
 

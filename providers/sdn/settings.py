@@ -16,7 +16,7 @@ from providers.sdn.http import Web
 from providers.sdn.opendaylight import OpenDaylight
 from providers.sdn.ryu import Ryu
 from specs.model import Binding, Site
-from specs.units import seconds
+from specs.tosca.units import seconds
 from specs.values import Value
 
 CONTROLLERS: Final[Mapping[str, Callable[[Web], Controller]]] = {

@@ -17,8 +17,8 @@ from reconciler.cli.terminal import Screen, log_to, standard_screen
 from reconciler.desire import DesireError
 from reconciler.lines import Line, Span, Style
 from reconciler.plan import StalePlanError
-from specs import collector
 from specs.errors import Diagnostic, ReconcilerError, Severity, SpecError
+from specs.tosca import collector
 from state.store import LockedError
 
 Run = Callable[[Options, Screen], Exit]

@@ -13,7 +13,7 @@ from providers.clmc.builtin import Builtin
 from providers.clmc.engine import Engine, Object
 from providers.clmc.provider import Clmc
 from specs.model import Binding, Deployment, Resource, Site
-from specs.rules import Rule
+from specs.tosca.rules import Rule
 from specs.values import Properties
 from state.rulebook import RuleBook, Watched
 from tests.contract.provider_suite import ProviderSuite

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from specs.catalogue import read_catalogue
-from specs.document import load
 from specs.errors import Diagnostic
+from specs.yaml.document import load
 from tests.property.hostile.case import GOOD
 from tests.property.hostile.runner import CASES, FileTree
 

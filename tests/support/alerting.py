@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reconciler.project import Reading, read_tree
 from specs.model import Service
-from specs.rules import Condition, Event, Rule
+from specs.tosca.rules import Condition, Event, Rule
 from tests.support.files import Files
 
 STATE = "eu.ict-flame.sfe.state.lifecycle."

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import specs.compiler  # noqa: F401 - imported before the forks, so that each case need not
+import specs.tosca.compiler  # noqa: F401 - imported before the forks, so that each case need not
 from specs.catalogue import read_catalogue
 from tests.property.hostile.case import GOOD, Case, written
 from tests.property.hostile.generated import generated
@@ -102,7 +102,7 @@ def _watch(event: str, arguments: tuple[Any, ...], broken_rules: list[str]) -> N
     """Note what reading a document must never do: talk to the network, run programs, open strange files."""
     if event.startswith(_FORBIDDEN):
         broken_rules.append(event)
-    elif event == "subprocess.Popen" and "specs.judge_worker" not in arguments[1]:
+    elif event == "subprocess.Popen" and "specs.judge.worker" not in arguments[1]:
         broken_rules.append(f"{event} {arguments[1]}")
     elif (
         event == "open"

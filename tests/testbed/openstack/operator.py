@@ -158,8 +158,9 @@ class Operator:
         self._remove("compute", "/servers", found["server"])
         if found["server"]:
             self.wait(lambda: not self.ids("server"), "the servers are gone")
-        self._each(self._clear_router, found["router"])
         for kind, path in _NETWORK.items():
+            if kind == "router":
+                self._each(self._clear_router, found[kind])
             self._remove("network", path, found[kind])
         self._remove("compute", "/os-keypairs", found["keypair"])
         self._remove("compute", "/os-server-groups", found["server_group"])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from policies.progress import first_state, step
 from policies.verdict import Clear, Holds, NoData, Reading, Unclear, Verdict
-from specs.rules import Rule
+from specs.tosca.rules import Rule
 from state.store import AlertState, AlertStatus
 from tests.support.alerting import condition, rule
 from tests.support.metering import NOON

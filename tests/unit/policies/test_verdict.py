@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from policies.verdict import Clear, Holds, NoData, Unclear, judge, queries
-from specs.rules import Condition, Event
+from specs.tosca.rules import Condition, Event
 from state.metrics.vocabulary import Answer, Measured, Missing, Unusable
 from tests.support.alerting import condition, rule
 from tests.support.metering import NOON

@@ -8,7 +8,7 @@ import pytest
 
 from specs.catalogue import Catalogue, read_catalogue
 from specs.errors import Severity, SpecError
-from specs.judge_verdict import Verdict
+from specs.judge.verdict import Verdict
 from specs.values import Reference
 from tests.support.files import Files
 from tests.support.spec_files import ROOT, SITE, MemoryCache, catalogue_of, codes, document, folder
@@ -149,7 +149,7 @@ def test_an_answer_the_second_judge_did_not_give_is_asked_for_again(monkeypatch:
     files = Files({"sites/lab.yaml": SITE})
     silent = Verdict(message="no answer", severity=Severity.WARNING)
     with monkeypatch.context() as patched:
-        patched.setattr("specs.judge.judge_many", lambda templates: [(silent,) for _ in templates])
+        patched.setattr("specs.judge.judge.judge_many", lambda templates: [(silent,) for _ in templates])
         first = read_catalogue(files, cache)
 
     assert [one.message for one in first.diagnostics] == ["no answer"]
@@ -421,11 +421,11 @@ from tests.support.spec_files import MemoryCache, folder
 from specs.catalogue import read_catalogue
 cache, files = MemoryCache(), Files(folder(Path("examples/flame")))
 read_catalogue(files, cache)
-from specs import entries
+from specs.tosca import entries
 version = entries.program()
 for name in [name for name in sys.modules if name.split(".")[0] in ("yaml", "specs", "tests", "importlib.metadata")]:
     del sys.modules[name]
-from specs import entries
+from specs.tosca import entries
 entries.program = lambda: version  # whoever edits the sources meanwhile does not disturb
 from specs.catalogue import read_catalogue
 from tests.support.files import Files
@@ -433,7 +433,7 @@ from tests.support.spec_files import folder
 files = Files(folder(Path("examples/flame")))
 assert read_catalogue(files, cache).services_on("bristol")
 heavy = ("yaml", "ruamel", "toscaparser")
-print(*sorted(name for name in sys.modules if name.split(".")[0] in heavy or name == "specs.compiler"))
+print(*sorted(name for name in sys.modules if name.split(".")[0] in heavy or name == "specs.tosca.compiler"))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
@@ -446,7 +446,7 @@ def test_a_program_that_changes_compiles_anew(monkeypatch: pytest.MonkeyPatch) -
     cache = MemoryCache()
     read_catalogue(Files(FLAME), cache)
     before = set(cache)
-    monkeypatch.setattr("specs.entries.program", lambda: "another version")
+    monkeypatch.setattr("specs.tosca.entries.program", lambda: "another version")
 
     read_catalogue(Files(FLAME), cache)
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from yaml._yaml import CParser
 
-from specs.composer import Composer, Faults
-from specs.document import load
-from specs.yaml_events import fast_events, pure_events
+from specs.yaml.composer import Composer, Faults
+from specs.yaml.document import load
+from specs.yaml.events import fast_events, pure_events
 
 SERVICE = """\
 tosca_definitions_version: tosca_simple_yaml_1_3

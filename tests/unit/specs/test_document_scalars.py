@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from specs.document import load
-from specs.scalars import OutOfRange, Scalar, resolve, surprise
+from specs.yaml.document import load
+from specs.yaml.scalars import OutOfRange, Scalar, resolve, surprise
 
 
 @pytest.mark.parametrize(

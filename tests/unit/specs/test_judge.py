@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from specs.errors import Severity
-from specs.judge import Judge
-from specs.judge_verdict import Verdict
+from specs.judge.judge import Judge
+from specs.judge.verdict import Verdict
 
 ROOT = Path(__file__).parents[3]
 
@@ -44,8 +44,8 @@ REDEFINING = simple(
 
 STRANGE_READER = """
 import os, socket, sys, time
-import specs.judge_worker as worker
-from specs.judge_parser import Complaint, Outcome
+import specs.judge.worker as worker
+from specs.judge.parser import Complaint, Outcome
 class Reader:
     def read(self, template):
         print('noise'); print('noise', file=sys.stderr)
@@ -282,7 +282,7 @@ def test_everything_ends_with_a_parent_that_is_killed() -> None:
     program = f"""
 import sys, time
 sys.path.insert(0, {str(ROOT)!r})
-from specs.judge import Judge
+from specs.judge.judge import Judge
 judge = Judge(seconds=50, command=({sys.executable!r}, "-c", {STRANGE_READER!r}))
 print(judge.judge_many([{{"do": "fork"}}])[0][0].message.split()[7].rstrip(";"), judge.pid, flush=True)
 judge.judge_many([{{"do": "sleep"}}])

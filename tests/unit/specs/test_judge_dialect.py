@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from specs.document import load
-from specs.judge import judge_many
-from specs.judge_dialect import UNREADABLE, prepare
+from specs.judge.dialect import UNREADABLE, prepare
+from specs.judge.judge import judge_many
+from specs.yaml.document import load
 
 GAPS = {
     "sections": """

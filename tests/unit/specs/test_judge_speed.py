@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from specs import library
-from specs.document import load
-from specs.judge import Judge
+from specs.judge.judge import Judge
+from specs.tosca import library
+from specs.yaml.document import load
 
 ROOT = Path(__file__).parents[3]
 AS_IT_COMES = """
-import specs.judge_parser as parser
-import specs.judge_worker as worker
+import specs.judge.parser as parser
+import specs.judge.worker as worker
 parser.quicken = lambda: lambda: None
 worker.main()
 """

@@ -3,7 +3,7 @@
 import pytest
 
 from specs.errors import Severity
-from specs.judge_verdict import Pointer, silence, verdicts
+from specs.judge.verdict import Pointer, silence, verdicts
 
 TEMPLATE = {
     "tosca_definitions_version": "tosca_simple_yaml_1_3",

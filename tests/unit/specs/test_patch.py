@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specs.document import load
 from specs.model import LifecycleState
 from specs.patch import (
     Change,
@@ -22,6 +21,7 @@ from specs.patch import (
     trailer,
 )
 from specs.splice import SpliceError, replaced
+from specs.yaml.document import load
 
 P, B, C, U = (
     LifecycleState.PLACED,

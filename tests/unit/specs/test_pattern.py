@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specs.pattern import Pattern, PatternError
+from specs.tosca.pattern import Pattern, PatternError
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from specs import library
-from specs.cursor import Cursor, Faults
-from specs.imports import Documents, follow
-from specs.typesystem import TypeSpace
-from specs.verification import verify
+from specs.tosca import library
+from specs.tosca.cursor import Cursor, Faults
+from specs.tosca.imports import Documents, follow
+from specs.tosca.typesystem import TypeSpace
+from specs.tosca.verification import verify
 from tests.support.files import Files
 from tests.support.spec_files import HEAD, document, faults, messages, service
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specs import units
 from specs.model import Capacity
+from specs.tosca import units
 
 
 @pytest.mark.parametrize(

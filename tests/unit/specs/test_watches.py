@@ -5,8 +5,8 @@ from hashlib import sha256
 import pytest
 
 from specs.errors import Severity
-from specs.rules import Event, Rule, RuleError, identity, read_rule, rule_properties
-from specs.watches import rules_of
+from specs.tosca.rules import Event, Rule, RuleError, identity, read_rule, rule_properties
+from specs.tosca.watches import rules_of
 from tests.support.alerting import ALERTS, SERVICE, reading, rule, service
 
 ALERT_FILE, SERVICE_FILE = "policies/tour-alerts.yaml", "specs/tour.yaml"
