@@ -36,6 +36,9 @@ class Choice:
         for name in self.sites:
             if name not in there:
                 raise SettingsError(f"no site {name!r}; there are {', '.join(there) or 'none'}")
+        for name in self.excludes:
+            if (site := name.partition("/")[0]) not in there:
+                raise SettingsError(f"no site {site!r}; what is excluded begins with its site: {', '.join(there)}")
         chosen = [site for site in there if not self.sites or site in self.sites]
         if self.targets:
             aimed = {target.partition("/")[0] for target in self.targets}

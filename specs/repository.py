@@ -259,6 +259,9 @@ class Repository:
     def _commit(self, revision: str) -> pygit2.Commit:
         try:
             return self._git.revparse_single(revision).peel(pygit2.Commit)
+        except KeyError as error:
+            advice = "name a commit, a tag or a branch"
+            raise RepositoryError(f"{self._shown} has no commit {revision!a}; {advice}") from error
         except FAULTS as error:
             raise RepositoryError(f"{self._shown} has no commit {revision!a}: {reason(error)}") from error
 

@@ -96,9 +96,11 @@ def test_what_is_excluded_is_held_back_with_what_needs_it(city: City) -> None:
     [
         (["--target", "sandpit-city/vr-tour/nobody"], "names nothing on sandpit-city"),
         (["--target", "nowhere/vr-tour"], "no site 'nowhere'"),
+        (["--exclude", "sandpit-city/vr-tour/nobody"], "names nothing on sandpit-city"),
+        (["--exclude", "nowhere/vr-tour"], "no site 'nowhere'; what is excluded begins with its site: sandpit-city"),
         (["--site", "nowhere"], "no site 'nowhere'; there are sandpit-city"),
         (["--service", "nothing"], "no service 'nothing'; there are vr-tour"),
-        (["--revision", "nonsense"], "has no commit 'nonsense'"),
+        (["--revision", "nonsense"], "has no commit 'nonsense'; name a commit, a tag or a branch"),
         (["--state", "mysql://x"], "no state store can be found"),
     ],
 )
