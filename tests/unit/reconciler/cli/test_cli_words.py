@@ -48,6 +48,15 @@ def test_a_wrong_command_line_ends_with_1_and_says_why(capsys: pytest.CaptureFix
     assert capsys.readouterr().err.startswith("error: ")
 
 
+@pytest.mark.parametrize("number", ["0", "-3", "x", "1.5", "²"])
+def test_a_number_that_is_none_is_named(capsys: pytest.CaptureFixture[str], number: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["apply", f"--parallelism={number}"])
+
+    assert ended.value.code == 1
+    assert f"argument --parallelism: {number!r} is no whole number of at least 1" in capsys.readouterr().err
+
+
 def test_every_command_has_a_module_and_a_description() -> None:
     commands = next(action.choices for action in build()._actions if action.dest == "command")
 
