@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from reconciler.plan_document import Document
-from state.store import Run
+from state.store import Outcome, Run
 
 
 def run_text(run: Run) -> str:
     """Say when it was, why, and how it ended."""
     done = ", ".join(f"{number} {what}" for what, number in run.summary.items())
-    said = f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC, {run.cause}: {run.outcome}"
+    outcome = "not finished" if run.outcome is Outcome.OPEN else run.outcome
+    said = f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC, {run.cause}: {outcome}"
     return said + (f" ({done})" if done else "") + (f", {run.message}" if run.message else "")
 
 

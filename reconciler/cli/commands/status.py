@@ -17,7 +17,8 @@ from reconciler.project import opened
 from reconciler.status import SITE, Records, ServiceStatus, SiteStatus, Sync, blind_status, site_status
 from reconciler.turn import Ground, look
 from specs.errors import ReconcilerError
-from state.store import Suspension
+from state.process import is_gone
+from state.store import Lock, Suspension
 
 _SYNC = {Sync.SYNCED: Style.GOOD, Sync.OUT_OF_SYNC: Style.WARN, Sync.UNKNOWN: Style.BAD}
 _MOST_REASONS = 5
@@ -67,10 +68,7 @@ def _lines(status: SiteStatus) -> Iterator[Line]:
     for run in status.records.runs[:1]:
         yield line(f"  last run: {run_text(run)}, at {run.commit[:12]}")
     for lock in status.records.locks:
-        yield line(
-            "  ",
-            Span(f"locked by {lock.owner}, process {lock.pid}, since {lock.since:%Y-%m-%d %H:%M:%S} UTC", Style.WARN),
-        )
+        yield line("  ", Span(_lock_text(lock), Style.WARN))
     for suspension in status.records.suspensions:
         yield line("  ", Span(_suspension_text(suspension), Style.WARN))
     for problem in status.problem.splitlines():
@@ -100,6 +98,11 @@ def _sync(sync: Sync) -> Span:
 def _health(health: Health) -> Span:
     style = {Health.HEALTHY: Style.GOOD, Health.SUSPENDED: Style.QUIET, Health.PROGRESSING: Style.WARN}
     return Span(str(health), style.get(health, Style.BAD))
+
+
+def _lock_text(lock: Lock) -> str:
+    said = f"locked by {lock.owner}, process {lock.pid}, since {lock.since:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{said}; that process is gone, and the next apply takes over" if is_gone(lock) else said
 
 
 def _suspension_text(suspension: Suspension) -> str:
@@ -146,5 +149,11 @@ def _suspension(suspension: Suspension | None) -> Json:
 
 def _lock(records: Records) -> Json:
     for lock in records.locks:
-        return {"owner": lock.owner, "host": lock.host, "pid": lock.pid, "since": lock.since.isoformat()}
+        return {
+            "owner": lock.owner,
+            "host": lock.host,
+            "pid": lock.pid,
+            "since": lock.since.isoformat(),
+            "gone": is_gone(lock),
+        }
     return None

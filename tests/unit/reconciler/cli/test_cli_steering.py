@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from reconciler.project import utc_now
 from state.opening import open_store
 from state.process import this_process
+from state.store import Run
 from tests.support.city import FRONTEND, STORAGE, City
 
 NETWORK = "sandpit-city/vr-tour/vr-tour@edge-2:sandpit.network"
@@ -77,6 +79,23 @@ def test_a_locked_site_is_not_applied_and_says_who_holds_it(city: City) -> None:
     assert f"sandpit-city is locked by {this_process('x', utc_now()).owner} (process {os.getpid()})" in ended.err
     assert "unlock --site sandpit-city" in ended.err
     assert f"process {os.getpid()}" in city.run("status").out
+
+
+def test_status_says_when_the_holder_of_a_lock_is_gone(city: City) -> None:
+    hold_lock(city)
+    assert "that process is gone" not in city.run("status").out
+    dead = subprocess.Popen(["true"])
+    store = open_store("", city.folder / ".reconciler")
+    dead.wait()
+    store.lock(replace(this_process("sandpit-city", utc_now()), pid=dead.pid), lambda lock: True)
+    store.save_run(Run(id="r", site="sandpit-city", commit="c" * 40, cause="apply", started_at=utc_now()))
+    store.close()
+    ended = city.run("status")
+
+    assert f"process {dead.pid}, since" in ended.out
+    assert "that process is gone, and the next apply takes over" in ended.out
+    assert "UTC, apply: not finished" in ended.out
+    assert city.run("status", "--json").document["sites"][0]["lock"]["gone"] is True
 
 
 def test_unlock_breaks_the_lock(city: City) -> None:
