@@ -91,6 +91,8 @@ class Turn:
         for one in suspensions:
             what = f"{one.service} is suspended" if one.service else "it is suspended"
             self._say(logging.INFO, f"{what} by {one.owner}{f': {one.reason}' if one.reason else ''}")
+        for what in closed_now(self.ground.settings, self.site, now):
+            self._say(logging.INFO, f"{what} outside its windows: it is looked at, and nothing is applied")
         return limits_now(self.ground.settings, self.site, suspensions, now)
 
     def _ended(self, report: Report) -> Ending:
@@ -132,6 +134,16 @@ def limits_now(settings: Settings, site: str, suspensions: list[Suspension], now
             return replace(limits, switches={}, default=_STILL)
         switches[suspension.service] = _STILL
     return replace(limits, switches=switches, default=default)
+
+
+def closed_now(settings: Settings, site: str, now: datetime) -> Iterator[str]:
+    """Name what the windows keep the loop from at this moment: the site, or services with windows of their own."""
+    own = settings.of(site)
+    if not may_apply(own.sync.windows, now):
+        yield "it is"
+    for name, sync in own.services.items():
+        if sync.windows != own.sync.windows and not may_apply(sync.windows, now):
+            yield f"{name} is"
 
 
 def remarks(plan: Plan) -> Iterator[tuple[int, str]]:

@@ -222,9 +222,21 @@ def test_outside_its_windows_the_loop_only_looks(watched: Watched) -> None:
     sync = "{auto_apply: true, windows: [{start: '0 13 * * *', duration: 1h}]}"
     watched.city.commit({"reconciler.yaml": f"defaults: {{sync: {sync}}}\n"})
     assert watched.turn() == [Ending.QUIET]
+    assert watched.said("it is outside its windows: it is looked at, and nothing is applied")
     assert watched.addresses() == set()
 
     assert watched.turn(3600) == [Ending.DONE]
+    assert not watched.said("outside its windows")
+
+
+def test_a_service_outside_its_own_windows_is_named(watched: Watched) -> None:
+    own = "{auto_apply: true, windows: [{start: '0 13 * * *', duration: 1h}]}"
+    site = f"sync: {{auto_apply: true}}, services: {{vr-tour: {own}}}"
+    watched.city.commit({"reconciler.yaml": f"sites: {{{SITE}: {{{site}}}}}\n"})
+    assert watched.turn() == [Ending.QUIET]
+
+    assert watched.said("vr-tour is outside its windows")
+    assert not watched.said("it is outside its windows")
 
 
 def test_failed_turns_are_tried_again_later_and_later(watched: Watched) -> None:
