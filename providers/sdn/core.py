@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from providers.sdn.bits import pack, unpack
-from providers.sdn.rules import IPV6, MARKED, Action, Do, Match, Rule, masked, matching, read_masked
+from providers.sdn.rules import IN_PORT, IPV6, MARKED, Action, Do, Match, Rule, masked, matching, read_masked
 
 FORWARD = 1000
 """Priority of the rules of ports; those of services stand above."""
 BORDER = 1500
+TURN = 1600
 EDGE = 2000
 RANKS = 400
 """Objects of one sort that stand beside one another differ by their rank, which is added to the priorities."""
@@ -28,6 +29,8 @@ class Exit:
     bit: int
     trunk: bool
     """Whether another switch is behind it; then frames come in by it, too."""
+    turns: bool = False
+    """Whether it sends frames back to where they came from, as those need that came by a detour."""
     rank: int = 0
 
 
@@ -50,7 +53,7 @@ def is_link(rule: Rule) -> bool:
     return not rule.match and rule.table > 0 and rule.actions == (Action(Do.GOTO, rule.table + 1),)
 
 
-def exit_rules(port: int, bit: int, *, trunk: bool, rank: int = 0) -> tuple[Rule, ...]:
+def exit_rules(port: int, bit: int, *, trunk: bool, turns: bool = False, rank: int = 0) -> tuple[Rule, ...]:
     """Give the rules of a port.
 
     A port to a place only holds its bit: what leaves there needs its addresses back, which rules of services do.
@@ -61,6 +64,9 @@ def exit_rules(port: int, bit: int, *, trunk: bool, rank: int = 0) -> tuple[Rule
     if trunk:
         enter = (Action(Do.DECREMENT), Action(Do.GOTO, 1))
         rules.append(Rule(0, FORWARD + rank, matching(in_port=port, eth_type=IPV6, eth_dst=MARKED), enter))
+    if turns:
+        back = (Action(Do.OUTPUT, IN_PORT), onwards)
+        rules.append(Rule(port, TURN + rank, carrying(bit, in_port=port), back))
     return tuple(sorted(rules))
 
 
@@ -68,12 +74,12 @@ def read_exit(rules: Collection[Rule]) -> Exit | None:
     """Read the rules of a port, if they are that and nothing is missing."""
     for rule in rules:
         bit = read_bit(rule)
-        if bit is not None and rule.field("ipv6_label") is None:
-            rank = rule.priority - FORWARD
-            trunk = rule.action(Do.OUTPUT) is not None
-            whole = exit_rules(rule.table, bit, trunk=trunk, rank=rank)
-            if {r.owned(0) for r in rules} == set(whole):
-                return Exit(rule.table, bit, trunk, rank)
+        if bit is not None and _is_plain(rule):
+            rank, trunk = rule.priority - FORWARD, rule.action(Do.OUTPUT) is not None
+            for turns in (False, True):
+                whole = exit_rules(rule.table, bit, trunk=trunk, turns=turns, rank=rank)
+                if {r.owned(0) for r in rules} == set(whole):
+                    return Exit(rule.table, bit, trunk, turns, rank)
     return None
 
 
@@ -102,6 +108,10 @@ def bits_held(rules: Iterable[Rule]) -> dict[int, int]:
     found: dict[int, int] = {}
     for rule in rules:
         bit = read_bit(rule)
-        if bit is not None and rule.field("ipv6_label") is None:
+        if bit is not None and _is_plain(rule):
             found.setdefault(rule.table, bit)
     return found
+
+
+def _is_plain(rule: Rule) -> bool:
+    return rule.field("ipv6_label") is None and rule.field("in_port") is None

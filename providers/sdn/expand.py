@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from ipaddress import IPv6Address, IPv6Network
 
+from providers.sdn.detours import detour_ports
 from providers.sdn.kinds import PROVIDER
 from providers.sdn.quality import ANY, Quality, qualities
 from providers.sdn.routes import Bounds, Way, tree, ways
@@ -17,10 +18,13 @@ from specs.values import Reference, Value
 SERVICE_FUNCTION = "eu.ict-flame.nodes.ServiceFunction"
 
 
-def foundation(site: str, fabric: Fabric, binding: str) -> Iterator[Resource]:
-    """Give the switches and every port a link uses, in the order of addresses."""
+def foundation(site: str, fabric: Fabric, binding: str, *, detours: bool = False) -> Iterator[Resource]:
+    """Give the switches, every port a link uses and, if wanted, its detour, in the order of addresses."""
     resources = [_switch(site, fabric, name, binding) for name in fabric.bridges]
-    resources += [_port(site, fabric, port, binding) for port in fabric.links]
+    resources += [_port(site, fabric, port, binding, turns=detours and port in fabric.peers) for port in fabric.links]
+    resources += [
+        _detour(site, fabric, port, binding) for port in fabric.peers if detours and detour_ports(fabric, port)
+    ]
     yield from sorted(resources, key=lambda resource: resource.address)
 
 
@@ -43,12 +47,24 @@ def _switch(site: str, fabric: Fabric, name: str, binding: str) -> Resource:
     )
 
 
-def _port(site: str, fabric: Fabric, port: Port, binding: str) -> Resource:
+def _port(site: str, fabric: Fabric, port: Port, binding: str, *, turns: bool) -> Resource:
+    turning: dict[str, Value] = {"turns_back": True} if turns else {}
     return Resource(
         address=port_address(site, fabric, port),
         binding=binding,
-        properties={"switch": port.switch, "port": port.number, "leads_to": leads_to(fabric, port)},
+        properties={"switch": port.switch, "port": port.number, "leads_to": leads_to(fabric, port), **turning},
         requires=(switch_address(site, port.switch),),
+    )
+
+
+def _detour(site: str, fabric: Fabric, port: Port, binding: str) -> Resource:
+    ports = detour_ports(fabric, port) or ()
+    used = {end for step in (port, *ports) for end in (step, fabric.peers[step])}
+    return Resource(
+        address=address(subject(site, "-", fabric.links[port], port.switch), PROVIDER, "detour"),
+        binding=binding,
+        properties={"switch": port.switch, "port": port.number, "links": [fabric.links[step] for step in ports]},
+        requires=tuple(sorted(port_address(site, fabric, end) for end in used)),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from providers.base import PermanentError, TransientError
 from providers.sdn.controller import Change, Controller
+from providers.sdn.detours import Detour
 from providers.sdn.edge import Flow, Wiring, parts
 from providers.sdn.marks import WHOLE
 from providers.sdn.rules import Do, Group, Meter, Rule
@@ -45,6 +46,16 @@ def work_of(flows: Iterable[Flow], wiring: Wiring, rank: int, cookie: int) -> Wo
             work.rules.setdefault(switch, []).append(rule.owned(cookie))
         switch, entry = made.entry
         work.entries.setdefault(switch, []).append(entry.owned(cookie))
+    return work
+
+
+def detour_work(detour: Detour, cookie: int) -> Work:
+    """Gather the parts of a detour."""
+    work = Work()
+    for switch, group in detour.groups:
+        work.groups.setdefault(switch, []).append(group)
+    for switch, rule in detour.rules:
+        work.rules.setdefault(switch, []).append(rule.owned(cookie))
     return work
 
 

@@ -13,7 +13,7 @@ _SOON = timedelta(minutes=1)
 _ASKED = frozenset({"class", "min_mbps", "max_latency_ms", "max_cost", "locations", "avoid"})
 """What a way has to keep to; the fabric shows the way, not the reason for it."""
 
-_ALL = (
+_ALL = (  # in this order for good: cookies count on it
     Kind(
         name="switch",
         description="The chain of tables of a switch, one for every port",
@@ -43,6 +43,13 @@ _ALL = (
         replaced_by=frozenset({"cluster", "address"}),
         ignored=_ASKED,
         attributes=frozenset({"links", "labels"}),
+        stands_on=("port",),
+        deadline=_SOON,
+    ),
+    Kind(
+        name="detour",
+        description="The way a switch takes by itself round a link that goes dark, until the next turn",
+        replaced_by=frozenset({"switch", "port"}),
         stands_on=("port",),
         deadline=_SOON,
     ),

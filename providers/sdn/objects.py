@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from providers.base import Foreign, Health, Mark, PermanentError, Present, Scope
 from providers.sdn.core import Exit, is_link, read_chain, read_exit
+from providers.sdn.detours import detour, detour_ports, read_detour
 from providers.sdn.expand import leads_to
 from providers.sdn.ledger import Ledger, Record
 from providers.sdn.marks import OWNER_MASK, cookie_of, kind_of, lost_address, owner
@@ -57,6 +58,9 @@ class Objects:
         rules = self._sight.rules_of(cookie)
         if kind_of(cookie) in ("switch", "port"):
             return any(switch not in self._sight.silent for switch in rules)
+        if kind_of(cookie) == "detour":
+            forks = {switch for switch, own in rules.items() if any(rule.table for rule in own)}
+            return bool((forks or rules.keys()) - self._sight.silent.keys())
         entries = {switch for switch, own in rules.items() for rule in own if _enters(rule)}
         return not entries & self._sight.silent.keys()
 
@@ -103,6 +107,8 @@ class Objects:
                 return self._switch(rules)
             case "port":
                 return self._port(rules)
+            case "detour":
+                return self._detour(rules)
         return self._service(cookie, kind)
 
     def _switch(self, rules: RulesBySwitch) -> Thing:
@@ -129,7 +135,24 @@ class Objects:
             "port": found.port,
             "leads_to": self._behind(Port(switch, found.port), found),
         }
+        if found.turns:
+            properties["turns_back"] = True
         return Thing("port", properties, {"bit": found.bit}, found.rank)
+
+    def _detour(self, rules: RulesBySwitch) -> Thing:
+        found = read_detour(rules)
+        if found is None:
+            return Thing("detour", {"links": []}, {}, 0, ("the fork of a detour is missing",))
+        port, rank = found
+        ports = detour_ports(self._fabric, port) if port in self._sight.wiring.bits else None
+        wanted = detour(port, ports, self._sight.wiring, rank) if ports else None
+        links: list[Value] = [self._fabric.links[step] for step in ports or ()]
+        properties: dict[str, Value] = {"switch": port.switch, "port": port.number, "links": links}
+        there = {(switch, rule.owned(0)) for switch, own in rules.items() for rule in own}
+        groups = {switch: view.groups for switch, view in self._sight.views.items()}
+        if wanted is None or there != set(wanted.rules) or any(groups[s].get(g.id) != g for s, g in wanted.groups):
+            return Thing("detour", {**properties, "links": []}, {}, rank, (f"the detour round {port} is not whole",))
+        return Thing("detour", properties, {}, rank)
 
     def _behind(self, port: Port, found: Exit) -> str:
         """Name what is behind a port, if it is of the sort the rules were made for."""
@@ -156,7 +179,9 @@ class Objects:
         """
         properties = dict(thing.properties)
         links, asked = properties.get("links"), resource.properties.get("links") if resource is not None else None
-        if not isinstance(links, list) or not isinstance(asked, list) or resource is None or not links:
+        if thing.kind == "detour" or not isinstance(links, list) or not isinstance(asked, list) or not links:
+            return properties, ""
+        if resource is None:
             return properties, ""
         down = self._sight.down
         if links == asked and not down.intersection(links):
@@ -192,6 +217,15 @@ class Objects:
                 thing = self._port(rules)
                 yield self._as_foreign(thing, str(Port(switch, int(str(thing.properties["port"]))))), cookie, rules
                 return
+        if read_detour(rules) is not None:
+            thing = self._detour(rules)
+            if not thing.faults:
+                yield (
+                    self._as_foreign(thing, f"round {thing.properties['switch']}:{thing.properties['port']}"),
+                    cookie,
+                    rules,
+                )
+                return
         for kind in ("name", "path"):
             thing = self._service(cookie, kind)
             if not thing.faults:
@@ -211,6 +245,8 @@ def provider_id(thing: Thing, properties: Properties, resource: Resource | None)
     said |= properties
     rank = f"#{thing.rank}" if thing.rank else ""
     match thing.kind:
+        case "detour":
+            return f"detour/{said.get('switch')}:{said.get('port')}{rank}"
         case "switch":
             return f"switch/{said.get('switch')}{rank}"
         case "port":

@@ -21,11 +21,11 @@ from providers.base import (
     Scope,
     Snapshot,
 )
-from providers.sdn import core, services
+from providers.sdn import core, detours, services
 from providers.sdn.controller import Controller
 from providers.sdn.examine import examine
 from providers.sdn.expand import expand, foundation
-from providers.sdn.hand import Hand, Work, work_of
+from providers.sdn.hand import Hand, Work, detour_work, work_of
 from providers.sdn.kinds import KINDS, PROVIDER
 from providers.sdn.ledger import Ledger, Record
 from providers.sdn.marks import cookie_of, kind_of, owner
@@ -90,7 +90,7 @@ class Sdn:
 
     def foundation(self, site: Site) -> Iterable[Resource]:
         """Give the switches and the ports."""
-        return foundation(site.name, self.fabric, self._binding)
+        return foundation(site.name, self.fabric, self._binding, detours=self._settings.fast_failover)
 
     def expand(self, deployment: Deployment) -> Iterable[Resource]:
         """Give names and trees."""
@@ -117,7 +117,7 @@ class Sdn:
         silent = self._sight.silent
         if silent and silent.keys() == self.fabric.bridges.keys():
             return {"*": silent[min(silent)]}
-        found = {f"{kind}@{name}": why for name, why in silent.items() for kind in ("switch", "port")}
+        found = {f"{kind}@{name}": why for name, why in silent.items() for kind in ("switch", "port", "detour")}
         for place in self.fabric.places.values():
             if place.port.switch in silent:
                 found |= {f"{kind}@{place.name}": silent[place.port.switch] for kind in ("name", "path")}
@@ -208,6 +208,8 @@ class Sdn:
                 return Work(rules={name: [rule.owned(cookie) for rule in core.chain(length, rank)]})
             case "port":
                 return self._port_work(resource, cookie, rank)
+            case "detour":
+                return self._detour_work(resource, cookie, rank)
         known = {flow.key: flow.label for flow in self._sight.reading(cookie).flows} if there else {}
         planned = services.plan(
             resource.kind,
@@ -222,8 +224,16 @@ class Sdn:
         port = Port(str(resource.properties["switch"]), int(str(resource.properties["port"])))
         bit = self._sight.wiring.bits[port]
         self._ledger.keep_bit(str(port), bit)
-        rules = core.exit_rules(port.number, bit, trunk=port in self.fabric.peers, rank=rank)
+        trunk, turns = port in self.fabric.peers, resource.properties.get("turns_back") is True
+        rules = core.exit_rules(port.number, bit, trunk=trunk, turns=turns, rank=rank)
         return Work(rules={port.switch: [rule.owned(cookie) for rule in rules]})
+
+    def _detour_work(self, resource: Resource, cookie: int, rank: int) -> Work:
+        port = Port(str(resource.properties["switch"]), int(str(resource.properties["port"])))
+        ports = detours.detour_ports(self.fabric, port)
+        if not ports:
+            raise PermanentError(f"there is no way round {port} any more; add a link, or switch fast_failover off")
+        return detour_work(detours.detour(port, ports, self._sight.wiring, rank), cookie)
 
     def _ports_held(self, cookie: int) -> dict[Port, int]:
         if kind_of(cookie) != "port":

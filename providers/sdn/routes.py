@@ -96,6 +96,13 @@ def tree(
     return Tree(hops, links), frozenset(names) - chosen.keys()
 
 
+def switches_way(fabric: Fabric, start: str, end: str, bounds: Bounds) -> tuple[Port, ...] | None:
+    """Find the cheapest way from one switch to another, as the ports it leaves switches by."""
+    nowhere = Place(name="", link="", port=Port(start, 0), cost=0.0, latency_ms=0.0, bandwidth_mbps=0.0)
+    labels = _spread(fabric, nowhere, bounds, frozenset())
+    return next((label.hops for label in labels if label.switch == end), None)
+
+
 def walk(fabric: Fabric, start: str, hops: frozenset[Port]) -> Iterator[tuple[Port, Port]]:
     """Follow a set of ports from a switch on: every trunk as the port it is left by and the port it is entered by."""
     waiting, seen = [start], {start}

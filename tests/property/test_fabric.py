@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from providers.sdn import core
 from providers.sdn.bits import CAPACITY, BitsExhausted, allocate, pack, unpack
 from providers.sdn.controller import Change
+from providers.sdn.detours import detour, detour_ports
 from providers.sdn.edge import Drop, Flow, Wiring, parts, read
 from providers.sdn.routes import Bounds, tree, way, ways
 from providers.sdn.rules import MARKED, Rule
@@ -134,14 +135,15 @@ def wired(fabric: Fabric) -> Wiring:
     return Wiring(fabric, bits)
 
 
-def with_core(wiring: Wiring) -> Simulator:
+def with_core(wiring: Wiring, *, turns: bool = False) -> Simulator:
     """Build the fabric with the rules that depend on nothing but the topology."""
     fabric = wiring.fabric
     simulator = Simulator(fabric)
     for bridge in fabric.bridges.values():
         rules = list(core.chain(bridge.highest_port))
         for port in (port for port in fabric.links if port.switch == bridge.name):
-            rules += core.exit_rules(port.number, wiring.bits[port], trunk=port in fabric.peers)
+            trunk = port in fabric.peers
+            rules += core.exit_rules(port.number, wiring.bits[port], trunk=trunk, turns=turns and trunk)
         simulator.write(bridge.dpid, Change(rules=tuple(rules)))
     return simulator
 
@@ -236,6 +238,34 @@ def test_no_bits_whatsoever_make_a_frame_live_on(fabric: Fabric, bits: set[int],
     simulator.send(entry, Frame(source=source, destination=destination, mac=MARKED, hop_limit=6))
 
     assert simulator.hits <= len(fabric.links) ** 6
+
+
+@settings(deadline=None)
+@given(
+    st.builds(city, areas=st.just(1), switches=st.integers(3, 7), extra=st.integers(0, 5), seed=st.integers(0, 99)).map(
+        read_fabric
+    ),
+    st.data(),
+)
+def test_a_dark_link_is_gone_round_without_a_turn(fabric: Fabric, data: st.DataObject) -> None:
+    source, target = data.draw(st.permutations(sorted(fabric.places)))[:2]
+    wiring = wired(fabric)
+    simulator = with_core(wiring, turns=True)
+    for port in fabric.peers:
+        ports = detour_ports(fabric, port)
+        assert ports
+        made = detour(port, ports, wiring)
+        for switch, group in made.groups:
+            simulator.write(fabric.bridges[switch].dpid, Change(groups=(group,)))
+        for switch, rule in made.rules:
+            simulator.write(fabric.bridges[switch].dpid, Change(rules=(rule,)))
+    install(simulator, multicast(fabric, source, [target]), wiring)
+    frame = Frame(source="fd00::1", destination="ff15::9")
+    before = simulator.send(fabric.places[source].port, frame)
+    simulator.cut(data.draw(st.sampled_from(sorted(fabric.trunks))))
+    after = simulator.send(fabric.places[source].port, frame)
+
+    assert [port for port, _ in before] == [port for port, _ in after] == [fabric.places[target].port]
 
 
 @given(CITIES.map(read_fabric), st.data())

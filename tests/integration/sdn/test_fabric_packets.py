@@ -23,7 +23,7 @@ from specs.values import digest
 from tests.support.chains import State, Where, deployed
 from tests.testbed.sdn.fabric import RealFabric
 from tests.testbed.sdn.packets import Heard, Hosts, payloads
-from tests.testbed.sdn.sites import TOUR, function, limit, mac, tour
+from tests.testbed.sdn.sites import TOUR, function, limit, mac, tour, with_detours
 from tests.testbed.sdn.turns import Tenant, tenant
 
 WEB = service_address(PREFIX, "web.tour.example.org")
@@ -340,3 +340,25 @@ def test_the_loop_hears_of_a_cut_link_at_once(clean_ring: RealFabric, tmp_path: 
     assert not quiet
     assert told
     assert monotonic() - began < 10
+
+
+def test_switches_go_round_a_dark_link_by_themselves(clean_ring: RealFabric, tmp_path: Path, hosts: Hosts) -> None:
+    site = with_detours(clean_ring.site)
+    service = deployed(tour(), TOUR, site, "hosts")
+    with closing(tenant(site, tmp_path / "state", clean_ring.address_of)) as city:
+        assert city.turn(service).succeeded
+        settled = city.compare(service)
+        clean_ring.cut("north")
+        try:
+            clean_ring.wait_until(lambda: bool(hosts.hear(("ap-1", WEB, b"round"), quiet=0.05)), seconds=5)
+            forth = hosts.hear(("ap-1", WEB, b"there"))
+            back = hosts.hear(("edge-2", "fd00::1", b"and back"))
+            tree = hosts.hear(("edge-2", group_address("bristol/tour/web@edge-2.0"), b"to all"))
+        finally:
+            clean_ring.cut("north", up=True)
+        clean_ring.wait_until_healthy()
+
+    assert settled.differences == ()
+    assert {place: payloads(found) for place, found in forth.items()} == {"edge-2": [b"there"]}
+    assert {place: payloads(found) for place, found in back.items()} == {"ap-1": [b"and back"]}
+    assert {place: payloads(found) for place, found in tree.items()} == {"ap-1": [b"to all"]}

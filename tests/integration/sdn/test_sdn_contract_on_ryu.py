@@ -15,13 +15,14 @@ from specs.model import Address, Resource
 from tests.contract.provider_suite import ProviderCase, ProviderSuite, build, secrets_in
 from tests.testbed.sdn.case import FabricCase
 from tests.testbed.sdn.fabric import RealFabric
+from tests.testbed.sdn.sites import with_detours
 
 
 class TestSdnOnRyu(ProviderSuite):
     @pytest.fixture
     def case(self, clean_ring: RealFabric, tmp_path: Path) -> Iterator[ProviderCase]:
         with closing(Ryu(Web(clean_ring.url))) as controller:
-            yield FabricCase(clean_ring.site, controller, tmp_path)
+            yield FabricCase(with_detours(clean_ring.site), controller, tmp_path)
 
     def test_secrets_are_never_given_back(self, provider: Provider, wanted: dict[Address, Resource]) -> None:
         build(provider, wanted)

@@ -11,9 +11,9 @@ from threading import local
 from typing import ClassVar, TypeVar
 
 from providers.base import Context, Mark, PermanentError, Present, Provider, TransientError
-from providers.sdn import core, services
+from providers.sdn import core, detours, services
 from providers.sdn.controller import Change, Controller, Wire
-from providers.sdn.hand import Work, work_of
+from providers.sdn.hand import Work, detour_work, work_of
 from providers.sdn.ledger import Ledger
 from providers.sdn.objects import Objects
 from providers.sdn.provider import Sdn
@@ -234,7 +234,15 @@ def _beside(resource: Resource, sight: Sight, cookie: int) -> Work:
             return Work(rules={switch: [rule.owned(cookie) for rule in core.chain(int(str(said["tables"])), rank=1)]})
         case "port":
             port = Port(switch, int(str(said["port"])))
-            rules = core.exit_rules(port.number, sight.wiring.bits[port], trunk=port in fabric.peers, rank=1)
+            turns = said.get("turns_back") is True
+            rules = core.exit_rules(
+                port.number, sight.wiring.bits[port], trunk=port in fabric.peers, turns=turns, rank=1
+            )
             return Work(rules={switch: [rule.owned(cookie) for rule in rules]})
+    if resource.kind == "detour":
+        port = Port(switch, int(str(said["port"])))
+        ports = detours.detour_ports(fabric, port)
+        assert ports is not None
+        return detour_work(detours.detour(port, ports, sight.wiring, 1), cookie)
     planned = services.plan(resource.kind, said, fabric, frozenset(), sight.label)
     return work_of(planned.flows, sight.wiring, 1, cookie)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 
 from specs.model import Binding, Capacity, Cluster, Link, Node, Policy, Requirement, Service, Site, Switch, Tier
@@ -163,3 +164,10 @@ def limit(mbps: float, *targets: str) -> Policy:
         targets=targets,
         properties={"max_bandwidth_mbps": mbps},
     )
+
+
+def with_detours(site: Site) -> Site:
+    """Give the site with switches that go round dark links by themselves."""
+    binding = site.bindings["fabric"]
+    settings = {**binding.settings, "fast_failover": True}
+    return replace(site, bindings={**site.bindings, "fabric": replace(binding, settings=settings)})

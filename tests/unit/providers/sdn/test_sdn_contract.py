@@ -18,7 +18,7 @@ from tests.testbed.sdn.sites import ring
 class TestSdn(ProviderSuite):
     @pytest.fixture
     def case(self, tmp_path: Path) -> ProviderCase:
-        site = ring(full_look=0)
+        site = ring(full_look=0, fast_failover=True)
         return FabricCase(site, Simulator(read_fabric(site)), tmp_path)
 
     def test_secrets_are_never_given_back(self, provider: Provider, wanted: dict[Address, Resource]) -> None:

@@ -34,7 +34,7 @@ class Suite(ProviderSuite):
 class TestSdnOnFloodlight(Suite):
     @pytest.fixture
     def case(self, tmp_path: Path) -> Iterator[ProviderCase]:
-        site = ring()
+        site = ring(fast_failover=True)
         product = FloodlightDouble(Simulator(read_fabric(site)), lag=1)
         with running(product) as double, closing(Floodlight(Web(double.url))) as controller:
             yield FabricCase(site, controller, tmp_path, limits=False)
@@ -43,7 +43,7 @@ class TestSdnOnFloodlight(Suite):
 class TestSdnOnOpenDaylight(Suite):
     @pytest.fixture(params=[False, True], ids=["rfc8040", "draft02"])
     def case(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ProviderCase]:
-        site = ring()
+        site = ring(fast_failover=True)
         product = OpenDaylightDouble(Simulator(read_fabric(site)), older=request.param, lag=1)
         with running(product) as double:
             web = Web(double.url, user="admin", password="admin")
