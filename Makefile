@@ -53,8 +53,9 @@ format: $(READY) ## put the code into the shape `check` wants
 bench: $(READY) ## what would change: this program beside its peers (installed once, out of the tree); SIZES=10,100,1000
 	@$(BIN)/python -m benchmarks.compare $(if $(SIZES),--sizes $(SIZES)) --readme
 
-figures: $(READY) ## figures of validate, plan and apply alone; SIZES=20,200,2000,20000
+figures: $(READY) ## figures of this program alone: commands (SIZES=20,200,2000,20000) and the running loop
 	@$(BIN)/python -m benchmarks.spine $(if $(SIZES),--sizes $(SIZES))
+	@$(BIN)/python -m benchmarks.loop
 
 docs: $(READY) ## write docs/reference anew from the code
 	@$(BIN)/python -m docs.generate
