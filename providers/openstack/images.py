@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
+from urllib.request import Request, urlopen
 
 from providers.base import Health, Mark, PermanentError, Present, TransientError
 from providers.openstack.cloud import Cloud, Json, Service
@@ -236,9 +236,9 @@ def _hash(owner: str, checksum: str) -> tuple[Any, str] | None:
 def _opened(url: str, owner: str, timeout: float) -> Any:
     if url.startswith("file:"):
         return _local(url, owner)
-    opener: OpenerDirector = build_opener(_SameScheme())
     try:
-        return opener.open(Request(url, headers={"User-Agent": "tosca-reconciler"}), timeout=timeout)  # noqa: S310 — http and https only, checked by expand and _SameScheme
+        # expand lets http and https through only, and redirects lead to no file
+        return urlopen(Request(url, headers={"User-Agent": "tosca-reconciler"}), timeout=timeout)  # noqa: S310
     except HTTPError as error:
         kind = TransientError if error.code >= 500 or error.code == 429 else PermanentError
         raise kind(f"cannot create {owner}: {_shown(url)} answers {error.code} {error.reason}") from error
@@ -270,14 +270,3 @@ def _shown(url: str) -> str:
     """Give a URL without what may be secret in it."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
-
-
-class _SameScheme(HTTPRedirectHandler):
-    """Follows redirects to http and https only."""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> Request | None:
-        if not newurl.startswith(("http://", "https://")):
-            raise URLError(f"it redirects to {urlsplit(newurl).scheme}")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
