@@ -88,7 +88,8 @@ class Sight:
                 view.findings += findings
             if scope.unmanaged:
                 self._look_for_foreign(view, scope, resources, pool)
-        self._known = {uid: known for uid, known in self._known.items() if uid in self._uids(view)}
+        seen = {present.provider_id.rpartition("#")[2] for present in view.present}
+        self._known = {uid: known for uid, known in self._known.items() if uid in seen}
         view.present.sort(key=lambda seen: (seen.address, seen.provider_id))
         return view
 
@@ -204,10 +205,6 @@ class Sight:
         for cluster in self._server.clusters:
             view.unknown[f"{served.form.kind}@{cluster}"] = why
             view.unknown[f"object@{cluster}"] = why
-
-    @staticmethod
-    def _uids(view: View) -> frozenset[str]:
-        return frozenset(seen.provider_id.rpartition("#")[2] for seen in view.present)
 
     # --- the closer look ---
 
