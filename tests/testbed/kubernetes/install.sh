@@ -3,13 +3,26 @@
 #
 # The source package `kubernetes` of bookworm carries the whole upstream tree with its vendored libraries, so nothing but
 # the Debian mirror of this machine is asked. Takes ten minutes of two processors the first time, nothing afterwards.
-# Leaves kube-apiserver, kube-controller-manager, etcd and kubectl in bin/ of the cache; needs no root, starts nothing.
+# Leaves kube-apiserver, kube-controller-manager, etcd and kubectl in bin/ of the cache and starts nothing. Needs root
+# only for tools that are missing.
 set -euo pipefail
 
 cache=${RECONCILER_TESTBED_CACHE:-$HOME/.cache/tosca-reconciler}/kubernetes-1.20.2
 programs=(kube-apiserver kube-controller-manager etcd kubectl)
 packages=(golang-1.19-go golang-1.19-src golang-github-modern-go-reflect2-dev rsync libpopt0 libxxhash0 jq libjq1 libonig5
   etcd-server kubernetes-client)
+
+# command it brings → Debian package
+tools=(dpkg-source:dpkg-dev make:make patch:patch openssl:openssl flock:util-linux)
+
+install_tools() {
+  local pair missing=()
+  for pair in "${tools[@]}"; do command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}"); done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  [ "$(id -u)" = 0 ] || { echo "install as root first: apt-get install ${missing[*]}" >&2; exit 1; }
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
 
 complete() {
   local program
@@ -70,6 +83,7 @@ build() {
   cp "$tree"/_output/local/bin/linux/amd64/kube-{apiserver,controller-manager} root/usr/bin/{etcd,kubectl} "$cache/bin/"
 }
 
+install_tools
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock -w 3600 9
