@@ -54,7 +54,7 @@ class Objects:
                 yield self.present(scope.repository, cookie, address, resource)
 
     def at_home(self, cookie: int) -> bool:
-        """Tell whether the switch answered that says whether the object is there: the one its frames enter by."""
+        """Tell whether a switch answered that says that the object is there: one its frames enter by."""
         rules = self._sight.rules_of(cookie)
         if kind_of(cookie) in ("switch", "port"):
             return any(switch not in self._sight.silent for switch in rules)
@@ -62,7 +62,7 @@ class Objects:
             forks = {switch for switch, own in rules.items() if any(rule.table for rule in own)}
             return bool((forks or rules.keys()) - self._sight.silent.keys())
         entries = {switch for switch, own in rules.items() for rule in own if _enters(rule)}
-        return not entries & self._sight.silent.keys()
+        return bool((entries or rules.keys()) - self._sight.silent.keys())
 
     def present(self, repository: str, cookie: int, address: Address, resource: Resource | None) -> Present:
         """Say what there is of one object; `resource` is what is wanted of it, if anything is."""

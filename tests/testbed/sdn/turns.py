@@ -9,7 +9,9 @@ from itertools import count
 from pathlib import Path
 
 from providers.base import Context, Scope
+from providers.sdn.controller import Controller
 from providers.sdn.provider import Sdn
+from providers.sdn.settings import Settings, connect
 from reconciler.apply import Hands, apply
 from reconciler.diff import Comparison, Seen, diff
 from reconciler.holds import Limits, Switches
@@ -108,8 +110,13 @@ class Tenant:
         self.store.close()
 
 
-def tenant(site: Site, folder: Path, address_of: Callable[[str], str]) -> Tenant:
+def tenant(
+    site: Site,
+    folder: Path,
+    address_of: Callable[[str], str],
+    open_controller: Callable[[Settings], Controller] = connect,
+) -> Tenant:
     """Set up a repository with its state in a folder."""
     folder.mkdir(exist_ok=True)
-    provider = Sdn(Context(binding=site.bindings["fabric"], site=site, state_dir=folder))
+    provider = Sdn(Context(binding=site.bindings["fabric"], site=site, state_dir=folder), open_controller)
     return Tenant(provider, open_store("", folder), site, address_of)
