@@ -1,0 +1,134 @@
+"""How servers read, which flavor fits, and how many may wait for one list."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from providers.base import Health, PermanentError, TransientError
+from providers.openstack.cloud import Cloud, Json
+from providers.openstack.machines import health_of, read_server
+from providers.openstack.nova import smallest
+from providers.openstack.patrol import Patrol
+from providers.openstack.record import pack
+from providers.openstack.settings import Settings
+from providers.openstack.sight import Bulk, Names
+from specs.values import Properties
+
+SIGHT = Bulk(Names(Cloud(Settings())), {})
+SMALL = {"original_name": "m1.small", "vcpus": 1, "ram": 2048, "disk": 20}
+
+
+def row(**more: Any) -> Json:
+    return {
+        "id": "s1",
+        "name": "db",
+        "status": "ACTIVE",
+        "metadata": {},
+        "flavor": SMALL,
+        "image": {"id": "i1"},
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "health", "words"),
+    [
+        ({}, Health.HEALTHY, ""),
+        ({"status": "BUILD", "OS-EXT-STS:task_state": "spawning"}, Health.PROGRESSING, "build, spawning"),
+        ({"OS-EXT-STS:task_state": "deleting"}, Health.PROGRESSING, "being deleted"),
+        ({"status": "VERIFY_RESIZE"}, Health.PROGRESSING, "not confirmed"),
+        ({"status": "SHUTOFF"}, Health.DEGRADED, "it is shutoff"),
+        ({"status": "SHUTOFF", "OS-EXT-STS:task_state": "powering-on"}, Health.PROGRESSING, "powering-on"),
+        ({"status": "ERROR"}, Health.DEGRADED, "Nova gives no reason"),
+        (
+            {"status": "ERROR", "fault": {"code": 500, "message": "No valid host was found. "}},
+            Health.DEGRADED,
+            "no host takes 1 vCPU, 2048 MiB memory, 20 GiB disk",
+        ),
+    ],
+)
+def test_health_of_servers(more: Mapping[str, Any], health: Health, words: str) -> None:
+    found = health_of(row(**more))
+
+    assert found[0] is health
+    assert words in found[1]
+
+
+def test_a_size_is_as_asked_while_the_flavor_is_the_chosen_one() -> None:
+    asked = pack({"vcpus": 1, "ram_mib": 1000, "os": {"type": "linux"}}, {"flavor": "m1.small", "image": "i1"})
+    as_asked = read_server(row(metadata=asked), SIGHT)
+    resized = read_server(row(metadata=asked, flavor={**SMALL, "original_name": "m1.large", "vcpus": 4}), SIGHT)
+    rebuilt = read_server(row(metadata=asked, image={"id": "i2"}), SIGHT)
+    unconfirmed = read_server(row(metadata=asked, status="VERIFY_RESIZE"), SIGHT)
+
+    assert (as_asked["vcpus"], as_asked["ram_mib"], as_asked["os"]) == (1, 1000, {"type": "linux"})
+    assert (resized["vcpus"], resized["ram_mib"]) == (4, 2048)
+    assert "os" not in rebuilt
+    assert "vcpus" not in unconfirmed
+
+
+def test_what_never_ran_has_to_be_made_anew() -> None:
+    failed = row(status="ERROR", **{"OS-SRV-USG:launched_at": None})
+    fallen = row(status="ERROR", **{"OS-SRV-USG:launched_at": "2026-01-01T00:00:00"})
+
+    assert read_server(failed, SIGHT)["launched"] is False
+    assert read_server(fallen, SIGHT)["launched"] is True
+    assert read_server(fallen, SIGHT)["running"] is False
+
+
+FLAVORS: list[Json] = [
+    {"name": "large", "vcpus": 4, "ram": 8192, "disk": 80},
+    {"name": "small", "vcpus": 1, "ram": 2048, "disk": 20},
+    {"name": "off", "vcpus": 1, "ram": 1024, "disk": 20, "OS-FLV-DISABLED:disabled": True},
+    {"name": "gpu", "vcpus": 2, "ram": 4096, "disk": 40, "extra_specs": {"gpu": "1"}},
+]
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({}, "small"),
+        ({"vcpus": 1, "ram_mib": 1000}, "small"),
+        ({"disk_gib": 21}, "gpu"),
+        ({"vcpus": 3}, "large"),
+        ({"extra_specs": {"gpu": "1"}}, "gpu"),
+    ],
+)
+def test_the_smallest_that_fits_is_chosen(asked: Properties, name: str) -> None:
+    assert smallest(FLAVORS, asked, "create db")["name"] == name
+
+
+def test_what_no_flavor_has_is_told_with_numbers() -> None:
+    with pytest.raises(PermanentError, match="no flavor has 9 vCPU, 0 MiB memory and 0 GiB disk"):
+        smallest(FLAVORS, {"vcpus": 9}, "create db")
+
+
+def test_many_who_wait_share_the_lists() -> None:
+    looks: list[int] = []
+    gate = threading.Event()
+
+    def look() -> list[Json]:
+        gate.wait(5)
+        looks.append(1)
+        return [{"id": str(number), "status": "ACTIVE"} for number in range(8)]
+
+    patrol = Patrol(look)
+    with ThreadPoolExecutor(8) as pool:
+        waits = [
+            pool.submit(patrol.wait, str(n), lambda found: bool(found and found["status"] == "ACTIVE"), 5, "x")
+            for n in range(8)
+        ]
+        gate.set()
+
+        assert [wait.result()["id"] for wait in waits] == [str(number) for number in range(8)]  # type: ignore[index]  # all are there
+    assert len(looks) <= 2
+
+
+def test_waiting_ends() -> None:
+    with pytest.raises(TransientError, match="looked at again"):
+        Patrol(list).wait("1", lambda found: found is not None, 0.0, "resize db")
