@@ -25,8 +25,8 @@ from providers.kubernetes.settings import Access
 from reconciler.holds import Limits, Switches
 from reconciler.pace import Patience
 from specs.model import Binding, Budget, Node, Service, Site
-from tests.integration.kubernetes.services import function, site
-from tests.integration.kubernetes.turns import Bench, failures, wants
+from tests.support.kubernetes_services import function, site
+from tests.support.kubernetes_turns import Bench, failures, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane, running_control_plane
 from tests.testbed.kubernetes.gate import Gate
 

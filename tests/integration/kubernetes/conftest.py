@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from specs.values import Value
-from tests.integration.kubernetes.services import site
-from tests.integration.kubernetes.turns import Bench
+from tests.support.kubernetes_services import site
+from tests.support.kubernetes_turns import Bench, Workbench
 from tests.testbed.kubernetes.control_plane import ControlPlane, running_control_plane
 
 pytest.register_assert_rewrite("tests.contract.provider_suite")
 
-Workbench = Callable[..., Bench]
 _numbers = count(1)
 
 

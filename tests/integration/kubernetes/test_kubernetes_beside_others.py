@@ -11,10 +11,9 @@ import pytest
 from providers.kubernetes.naming import CLUSTER
 from specs.model import Cluster, LifecycleState, Service
 from specs.values import Reference
-from tests.integration.kubernetes.conftest import Workbench
-from tests.integration.kubernetes.services import function, site
-from tests.integration.kubernetes.turns import Bench, failures, steps, wants
 from tests.support.chains import bristol
+from tests.support.kubernetes_services import function, site
+from tests.support.kubernetes_turns import Bench, Workbench, failures, steps, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane
 
 BOTH = LifecycleState.CONNECTED

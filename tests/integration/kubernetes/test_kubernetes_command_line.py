@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from specs.repository import Author, Repository
-from tests.integration.kubernetes.turns import until
+from tests.support.kubernetes_turns import until
 from tests.testbed.kubernetes.control_plane import ControlPlane
 from tests.testbed.kubernetes.gate import Gate
 

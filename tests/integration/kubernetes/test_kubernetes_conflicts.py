@@ -8,9 +8,8 @@ import pytest
 
 from providers.base import Mark, PermanentError, Scope
 from specs.model import Address
-from tests.integration.kubernetes.conftest import Workbench
-from tests.integration.kubernetes.services import function
-from tests.integration.kubernetes.turns import REPOSITORY, Bench, changes, failures, steps, wants
+from tests.support.kubernetes_services import function
+from tests.support.kubernetes_turns import REPOSITORY, Bench, Workbench, changes, failures, steps, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane
 
 DEPLOYMENT = "web@edge-1.0:kubernetes.deployment"

@@ -18,7 +18,7 @@ from providers.kubernetes.shape import manifest_of
 from specs.model import Address, Deployment, Resource
 from specs.values import Value
 from tests.contract.provider_suite import ProviderCase, ProviderSuite
-from tests.integration.kubernetes.services import TOUR, deployed, site, tour
+from tests.support.kubernetes_services import TOUR, deployed, site, tour
 from tests.testbed.kubernetes.control_plane import ADMIN, ControlPlane
 from tests.testbed.kubernetes.gate import Gate, Trouble
 

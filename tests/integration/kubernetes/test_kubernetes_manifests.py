@@ -9,9 +9,8 @@ import pytest
 from providers.base import PermanentError
 from reconciler.desire import DesireError
 from specs.model import Node
-from tests.integration.kubernetes.conftest import Workbench
-from tests.integration.kubernetes.services import MANIFEST, ROOT, artifact
-from tests.integration.kubernetes.turns import Bench, changes, failures, steps, wants
+from tests.support.kubernetes_services import MANIFEST, ROOT, artifact
+from tests.support.kubernetes_turns import Bench, Workbench, changes, failures, steps, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane
 
 ALLOWED = ["customresourcedefinitions.apiextensions.k8s.io", "widgets.example.org", "jobs.batch"]

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 import providers.kubernetes
-from tests.integration.kubernetes.conftest import Workbench
-from tests.integration.kubernetes.services import RAW, function, tour
-from tests.integration.kubernetes.turns import Bench, failures, wants
+from tests.support.kubernetes_services import RAW, function, tour
+from tests.support.kubernetes_turns import Bench, Workbench, failures, wants
 from tests.testbed.kubernetes.control_plane import CONFINED, ROBOT, ControlPlane
 from tests.testbed.kubernetes.gate import Gate
 

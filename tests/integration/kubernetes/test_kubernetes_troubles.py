@@ -10,9 +10,8 @@ import pytest
 
 from providers.base import Health, PermanentError, QuotaExceeded
 from reconciler.pace import Patience
-from tests.integration.kubernetes.conftest import Workbench
-from tests.integration.kubernetes.services import function
-from tests.integration.kubernetes.turns import PATIENT, Bench, failures, until, wants
+from tests.support.kubernetes_services import function
+from tests.support.kubernetes_turns import PATIENT, Bench, Workbench, failures, until, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane
 from tests.testbed.kubernetes.kubelet import LAST_WORDS
 

@@ -12,8 +12,8 @@ from providers.base import Health
 from specs.model import LifecycleState, Node, Requirement
 from specs.values import Reference, Secret, Value
 from state.opening import open_store
-from tests.integration.kubernetes.services import ROOT, function
-from tests.integration.kubernetes.turns import PASSWORD, Bench, changes, failures, steps, until, wants
+from tests.support.kubernetes_services import ROOT, function
+from tests.support.kubernetes_turns import PASSWORD, Bench, changes, failures, steps, until, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane
 
 State = LifecycleState

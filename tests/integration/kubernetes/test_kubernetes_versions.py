@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.kubernetes.conftest import Workbench
-from tests.integration.kubernetes.services import function
-from tests.integration.kubernetes.turns import changes, failures, wants
+from tests.support.kubernetes_services import function
+from tests.support.kubernetes_turns import Workbench, changes, failures, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane
 from tests.testbed.kubernetes.gate import Gate
 

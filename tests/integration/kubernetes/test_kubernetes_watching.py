@@ -10,9 +10,8 @@ import pytest
 
 from specs.model import Service
 from specs.values import Secret
-from tests.integration.kubernetes.conftest import Workbench
-from tests.integration.kubernetes.services import function
-from tests.integration.kubernetes.turns import Bench, changes, failures, until, wants
+from tests.support.kubernetes_services import function
+from tests.support.kubernetes_turns import Bench, Workbench, changes, failures, until, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane
 from tests.testbed.kubernetes.gate import Gate
 

@@ -13,7 +13,7 @@ from providers.base import Context, PermanentError
 from providers.kubernetes.provider import Kubernetes
 from specs.model import Deployment, LifecycleState, Node, Policy, Requirement, Resource, Site
 from specs.values import Secret, Value
-from tests.integration.kubernetes.services import ROOT, artifact, deployed, everywhere, function, service, site
+from tests.support.kubernetes_services import ROOT, artifact, deployed, everywhere, function, service, site
 
 State = LifecycleState
 

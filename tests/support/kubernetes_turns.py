@@ -22,7 +22,7 @@ from specs.model import Desired, LifecycleState, Node, Policy, Service, Site
 from specs.values import Secret
 from state.opening import open_store
 from state.store import Outcome, Store
-from tests.integration.kubernetes.services import FUNCTION
+from tests.support.kubernetes_services import FUNCTION
 
 REPOSITORY = "0123456789ab"
 PASSWORD = "correct-horse-battery-staple"
@@ -115,6 +115,10 @@ class Bench:
             patience=self.patience,
         )
         return apply(self.plan(seen=look), look.desired, hands, present=look.comparison.present, listen=listen)
+
+
+Workbench = Callable[..., Bench]
+"""Makes benches, each with a site of its own, by the settings of its binding."""
 
 
 def failures(report: Report) -> dict[str, str]:
