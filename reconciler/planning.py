@@ -63,6 +63,21 @@ def document_of(
     return plan_document(ground.catalogue.commit, ground.clock(), views, errors)
 
 
+def left_behind(ground: Ground, choice: Choice) -> dict[str, str]:
+    """Say of every site that git no longer knows what is still there, unless single sites were asked for.
+
+    Nothing can be planned there: what serves such a site is not known any more.
+    """
+    gone = () if choice.sites else sorted(set(ground.store.sites()).difference(ground.catalogue.sites))
+    return {site: _left_behind(len(ground.store.inventory(site))) for site in gone}
+
+
+def _left_behind(number: int) -> str:
+    there = "1 resource of it was" if number == 1 else f"{number} resources of it were"
+    advice = "to delete them, bring its site spec back without services, and apply with `prune` on"
+    return f"it is no longer in git, and {there} never deleted; {advice}"
+
+
 def services_of(ground: Ground, sites: Iterable[str]) -> set[str]:
     """Give the name of every service git or the records know on some sites."""
     names = {service.name for site in sites for service in ground.catalogue.services_on(site)}

@@ -44,6 +44,19 @@ class SqlStore:
         )
         return {item.address: item for item in items}
 
+    def sites(self) -> tuple[str, ...]:
+        """Give the sites on which anything is ours, sorted; also those that git no longer knows."""
+        found: list[str] = []
+        after = ""
+        while (first := self._first_address(after)) is not None:
+            found.append(first.partition("/")[0])
+            _, after = rows.addresses_of(found[-1])  # one look into the index for a site, however much is on it
+        return tuple(sorted(found))
+
+    def _first_address(self, after: str) -> str | None:
+        ((first,),) = self._database.rows(tuple, "SELECT MIN(address) FROM items WHERE address >= ?", (after,))
+        return None if first is None else str(first)
+
     def remember(self, items: Iterable[Item], forgotten: Iterable[Address] = ()) -> None:
         """Insert or replace items and drop forgotten ones, together; an address in both stays."""
         self.finish((), items, forgotten)

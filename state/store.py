@@ -182,6 +182,9 @@ class Store(Protocol):
     def inventory(self, site: str) -> Mapping[Address, Item]:
         """Give everything that is ours on a site, in the order of addresses."""
 
+    def sites(self) -> tuple[str, ...]:
+        """Give the sites on which anything is ours, sorted; also those that git no longer knows."""
+
     def remember(self, items: Iterable[Item], forgotten: Iterable[Address] = ()) -> None:
         """Insert or replace items and drop forgotten ones, together; an address in both stays."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.cli.terminal import Screen
 from reconciler.difference import Nothing
+from reconciler.lines import Span, Style, line
 from reconciler.plan_view import PlanView
 from reconciler.planning import Planned
 from reconciler.render_plan import render, summary
@@ -23,6 +24,12 @@ def show_plans(planned: Iterable[Planned], screen: Screen) -> None:
 def show_site(view: PlanView, screen: Screen) -> None:
     """Print the plan of one site."""
     screen.show(render(view, _details))
+
+
+def warn_of(problems: Mapping[str, str], screen: Screen) -> None:
+    """Print what is wrong with sites that have no plan."""
+    for site, problem in problems.items():
+        screen.note(line(Span("warning: ", Style.WARN), f"{site}: {problem}"))
 
 
 def _details(before: Shown, after: Shown) -> Sequence[tuple[str, Shown | Nothing, Shown | Nothing]]:

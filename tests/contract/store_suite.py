@@ -236,6 +236,14 @@ class StoreSuite:
         for site in sites:
             assert list(store.inventory(site)) == [f"{site}/-/net:p.network"]
 
+    def test_every_site_with_anything_is_known(self, store: Store) -> None:
+        assert store.sites() == ()
+        sites = ["bristol", "bristol-2", "bristol2", "bristo", "bristol_", "Bristol"]
+        store.remember(item(f"{site}/{name}/net:p.network") for site in sites for name in ("a", "b"))
+        store.remember((), [item("bristo/a/net:p.network").address, item("bristo/b/net:p.network").address])
+
+        assert store.sites() == tuple(sorted({*sites} - {"bristo"}))
+
     def test_remembering_again_replaces(self, store: Store) -> None:
         store.remember([item("bristol/shop/web:p.k")])
         again = item("bristol/shop/web:p.k", digest="d2", properties={}, requires=(), protect=False)

@@ -14,13 +14,13 @@ from reconciler.cli.interrupt import Interrupt
 from reconciler.cli.opening import choice_of, chosen_sites, place_of
 from reconciler.cli.parser import Options
 from reconciler.cli.progress import progress
-from reconciler.cli.show_plan import show_plans
+from reconciler.cli.show_plan import show_plans, warn_of
 from reconciler.cli.show_report import report_document, report_lines
 from reconciler.cli.terminal import Screen
 from reconciler.plan import PlanError, StalePlanError
 from reconciler.plan_document import Document, moved
 from reconciler.plan_file import read_plan_file
-from reconciler.planning import Planned, document_of, plan_site
+from reconciler.planning import Planned, document_of, left_behind, plan_site
 from reconciler.progress import Report
 from reconciler.project import Place, Project, Reading, opened
 from reconciler.trust import check_signature, refuse_local, settings_before
@@ -83,6 +83,7 @@ def _from_specs(options: Options, project: Project, screen: Screen) -> _Task | N
     choice = choice_of(options)
     ground = _ground(project, options)
     task = _Task(ground=ground, choice=choice, sites=chosen_sites(ground, choice))
+    warn_of(left_behind(ground, choice), screen)
     if options.auto_approve:
         return task
     planned = [plan_site(ground, site, choice) for site in task.sites]

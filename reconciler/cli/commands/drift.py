@@ -10,11 +10,11 @@ from reconciler.cli.exits import Exit, worst
 from reconciler.cli.guard import exit_of, say
 from reconciler.cli.opening import choice_of, chosen_sites, place_of
 from reconciler.cli.parser import Options
-from reconciler.cli.show_plan import show_site
+from reconciler.cli.show_plan import show_site, warn_of
 from reconciler.cli.terminal import Screen
 from reconciler.lines import Line, Span, Style, count, line
 from reconciler.plan_document import Document
-from reconciler.planning import Planned, document_of, plan_site
+from reconciler.planning import Planned, document_of, left_behind, plan_site
 from reconciler.project import opened
 from specs.errors import ReconcilerError
 
@@ -35,6 +35,7 @@ def run(options: Options, screen: Screen) -> Exit:
             screen.document(_document(document_of(ground, planned, failed), planned))
         else:
             _show(planned, screen)
+        warn_of(left_behind(ground, choice), screen)
         for fault in failed.values():
             say(fault, screen)
     return _exit(planned, failed)

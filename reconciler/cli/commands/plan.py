@@ -8,10 +8,10 @@ from reconciler.cli.exits import Exit, worst
 from reconciler.cli.guard import exit_of, say
 from reconciler.cli.opening import choice_of, chosen_sites, place_of
 from reconciler.cli.parser import Options
-from reconciler.cli.show_plan import show_plans
+from reconciler.cli.show_plan import show_plans, warn_of
 from reconciler.cli.terminal import Screen
 from reconciler.plan_file import PlanFile, write_plan_file
-from reconciler.planning import Planned, document_of, plan_site
+from reconciler.planning import Planned, document_of, left_behind, plan_site
 from reconciler.project import opened
 from specs.errors import ReconcilerError
 
@@ -32,6 +32,7 @@ def run(options: Options, screen: Screen) -> Exit:
             screen.document(document_of(ground, planned, failed))
         elif planned or not failed:
             show_plans(planned, screen)
+        warn_of(left_behind(ground, choice), screen)
         for fault in failed.values():
             say(fault, screen)
         if failed:

@@ -13,6 +13,7 @@ from reconciler.cli.show_run import run_document, run_text
 from reconciler.cli.terminal import Screen
 from reconciler.lines import Line, Span, Style, count, line, table
 from reconciler.plan_document import Document, Json
+from reconciler.planning import left_behind
 from reconciler.project import opened
 from reconciler.status import SITE, Records, ServiceStatus, SiteStatus, Sync, blind_status, site_status
 from reconciler.turn import Ground, look
@@ -31,6 +32,8 @@ def run(options: Options, screen: Screen) -> Exit:
         ground = project.ground(project.read())
         records = project.records()
         found = [_status(ground, site, choice, records) for site in chosen_sites(ground, choice)]
+        gone = left_behind(ground, choice).items()
+        found += [blind_status(site, ground.catalogue.commit, problem, records) for site, problem in gone]
     well = all(status.is_well for status in found)
     if options.json:
         screen.document({"commit": ground.catalogue.commit, "well": well, "sites": [*map(_document, found)]})

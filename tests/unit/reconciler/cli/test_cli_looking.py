@@ -123,6 +123,32 @@ def test_a_site_that_cannot_be_planned_is_shown_with_its_problem(city: City) -> 
     assert "64" in ended.out
 
 
+def test_a_site_that_left_git_is_not_forgotten(city: City) -> None:
+    city.run("apply", "--auto-approve")
+    city.commit({"sites/sandpit-city.yaml": None, "specs/vr-tour.yaml": None})
+    words = (
+        "it is no longer in git, and 19 resources of it were never deleted; to delete them, bring its site spec back"
+    )
+    ended = city.run("status")
+
+    assert ended.code == 2
+    assert ended.out.startswith("sandpit-city  Unknown  Unknown")
+    assert words in ended.out
+    for command in (["plan"], ["apply", "--auto-approve"], ["drift"]):
+        assert f"warning: sandpit-city: {words}" in city.run(*command).err
+
+
+def test_a_site_that_left_git_empty_is_forgotten(city: City) -> None:
+    city.commit({"reconciler.yaml": "defaults: {sync: {prune: true}}\n"})
+    city.run("apply", "--auto-approve")
+    city.commit({"specs/vr-tour.yaml": None})
+    city.run("apply", "--auto-approve", "--allow-mass-change")
+    city.commit({"sites/sandpit-city.yaml": None})
+
+    assert city.run("status").code == 0
+    assert "warning" not in city.run("plan").err
+
+
 # --- drift -----------------------------------------------------------------------------------------
 
 
