@@ -18,10 +18,9 @@ class Step:
     fires: bool = False
 
 
-def first_state(rule: Rule, site: str, end: datetime) -> AlertState:
-    """Give the state of a rule that was never looked at, before the window that ends at a moment."""
-    before = end - timedelta(seconds=rule.period)
-    return AlertState(site=site, rule=rule.id, checked_at=before, since=before)
+def first_state(rule: Rule, site: str, end: datetime, seen: datetime) -> AlertState:
+    """Give the state of a rule that was first seen at a moment, before it is looked at over the window to `end`."""
+    return AlertState(site=site, rule=rule.id, checked_at=end - timedelta(seconds=rule.period), since=seen)
 
 
 def step(rule: Rule, state: AlertState, verdict: Verdict, end: datetime) -> Step:

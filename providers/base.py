@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
@@ -253,10 +253,10 @@ class ConfigurationEvent:
     """The lifecycle state it is in now, `unplaced` when it is gone."""
     action: str
     """`create`, `update`, `delete`…"""
-    at: datetime
-    run: str
-    commit: str
-    cause: str
+    at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    run: str = ""
+    commit: str = ""
+    cause: str = ""
     """Why: `push`, `drift`, or `alert` and the id of the firing."""
 
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event, RLock
 
 from providers.registry import connect
+from reconciler.alerts_service import Alerts, Surroundings
 from reconciler.choice import Choice
 from reconciler.connections import Connections
 from reconciler.desires import Desires
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 _SITES_AT_ONCE = 32
 _LONGEST_TICK = timedelta(seconds=1)
+_ALERTS = timedelta(seconds=0.25)
+"""Between two looks at which alert rules are due."""
 _KEPT = 10_000
 """Cached values that are kept at least."""
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,6 +50,8 @@ class _Goal:
     reading: Reading
     identity: str
     sites: tuple[str, ...]
+    cause: str
+    """Why: `push`, or an alert."""
 
     @property
     def name(self) -> str:
@@ -70,7 +75,13 @@ class _Pace:
 class Loop:
     """Keeps sites as git says until it is told to stop."""
 
-    def __init__(self, place: Place, only: tuple[str, ...] = (), clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        place: Place,
+        only: tuple[str, ...] = (),
+        clock: Callable[[], datetime] = utc_now,
+        listen: str = "",
+    ) -> None:
         self._place = place
         self._only = Choice(sites=only)
         self._clock = clock
@@ -80,13 +91,19 @@ class Loop:
         self._goal: _Goal | None = None
         self._paces: dict[str, _Pace] = {}
         self._guard = RLock()
+        self._following = RLock()
+        """Held while git is followed: the clock asks for it, and alerts that have committed."""
         self._stopping = Event()
         self._pool = ThreadPoolExecutor(_SITES_AT_ONCE, thread_name_prefix="site")
         self._clockwork = Clockwork(calls_at_once=4)
         self._timing = Timing()
+        self._listen = listen
+        self._alerts = self._make_alerts()
 
     def run(self) -> None:
         """Work until `stop` is called, then finish what is in flight."""
+        if self._listen:
+            self._alerts.listen(self._listen)
         self._schedule()
         self._clockwork.start()
         try:
@@ -119,12 +136,29 @@ class Loop:
                 if not pace.busy and pace.backoff == Backoff():
                     pace.due = min(pace.due, self._clock())
 
+    def _make_alerts(self) -> Alerts:
+        def reading() -> Reading | None:
+            goal = self._goal
+            return goal.reading if goal is not None else None
+
+        return Alerts(
+            Surroundings(
+                place=self._place,
+                clock=self._clock,
+                open_store=self._open_store,
+                goal=reading,
+                sites=lambda: self._goal.sites if self._goal is not None else (),
+                identity=lambda: self._goal.identity if self._goal is not None else "",
+                look_at_git=self.poll,
+            )
+        )
+
     # --- following git ---
 
     def poll(self, *, then_tick: bool = True) -> None:
         """Look for a new commit; if there is one, every site is due at once."""
         try:
-            with closing(self._open_store()) as store:
+            with self._following, closing(self._open_store()) as store:
                 if self._has_news(store):
                     self._aim(store)
         except ReconcilerError as error:
@@ -146,11 +180,11 @@ class Loop:
         reading = self._watch.good
         if reading is None:
             return
-        sites = self._only.choose_sites(reading.catalogue.sites)
+        sites, cause = self._only.choose_sites(reading.catalogue.sites), self._watch.cause()
         with self._guard:
             for gone in sorted(self._paces.keys() - set(sites)):
                 logger.warning("%s is no site any more at %s; what is there stays", gone, reading.commit[:12])
-            self._goal = _Goal(reading=reading, identity=self._watch.identity, sites=sites)
+            self._goal = _Goal(reading=reading, identity=self._watch.identity, sites=sites, cause=cause)
             self._paces = {site: self._paces.get(site, _Pace()) for site in sites}
             for pace in self._paces.values():
                 pace.due, pace.backoff = _EVER, Backoff()
@@ -162,7 +196,17 @@ class Loop:
     def _schedule(self) -> None:
         timing = self._timing
         self._clockwork.every("poll", timing.poll, self.poll, timing.jitter)
+        self._clockwork.every("alerts", _ALERTS, self.look_after_alerts)
         self._clockwork.every("tick", min(_LONGEST_TICK, timing.drift / 4, timing.backoff / 2), self._tick)
+
+    def look_after_alerts(self) -> None:
+        """Look at the alert rules that are due, and act on what fired."""
+        try:
+            self._alerts.tick()
+        except ReconcilerError as error:
+            logger.error("%s", error)
+        except Exception as error:
+            _log_defect(error)
 
     # --- taking turns ---
 
@@ -189,7 +233,7 @@ class Loop:
                 turn = Turn(
                     ground=self._ground(goal, store),
                     site=site,
-                    cause="drift" if pace.commit == goal.reading.commit else "push",
+                    cause="drift" if pace.commit == goal.reading.commit else goal.cause,
                     interrupted=lambda: self._better(goal),
                 )
                 ending = turn.take()
@@ -247,6 +291,7 @@ class Loop:
 
     def close(self) -> None:
         """Wait for turns that are still taken, and let go of the providers."""
+        self._alerts.close()
         self._pool.shutdown(wait=True)
         self._connections.close()
 

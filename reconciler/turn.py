@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from providers.base import Finding, Provider, Scope, Snapshot
+from reconciler import chronicle
 from reconciler.apply import Hands, apply
 from reconciler.connections import Connections
 from reconciler.desire import Wish
@@ -203,6 +204,7 @@ def carry_out(
     )
     report = apply(plan, seen.desired, hands, present=seen.comparison.present, listen=listen, interrupted=interrupted)
     ground.store.save_run(_ended(run, report, ground.clock()))
+    chronicle.record(report, ground.catalogue, cause, ground.clock(), seen.providers)
     ground.store.trim_history(plan.site, RUNS_KEPT)
     return report
 

@@ -10,6 +10,7 @@ from reconciler.project import Place, Reading, open_repository, read_tree
 from reconciler.settings import Settings
 from reconciler.trust import applied_before, check_signature, refuse_local, settings_before
 from specs.errors import ReconcilerError, Severity
+from specs.patch import ALERT_TRAILER, trailer
 from specs.repository import Repository
 from specs.tree import Tree
 from specs.worktree import WorkTree
@@ -44,6 +45,13 @@ class Watch:
             return False
         self._head = tree.commit
         return self._accept(tree, store, self._before(store)) or (self.good is None and self._go_back(store))
+
+    def cause(self) -> str:
+        """Say why the good commit is applied: `push`, or `alert` and the id of the firing that made it."""
+        if self.good is None or self.place.local:
+            return "push"
+        firing = trailer(self._opened().described(self.good.commit).message, ALERT_TRAILER)
+        return f"alert {firing}" if firing else "push"
 
     def _tree(self, store: Store) -> Tree:
         if self.place.local:

@@ -133,6 +133,10 @@ class Repository:
         with explained(f"cannot read the history of {self._shown}"):
             return tuple(_described(commit) for commit in islice(self._git.walk(head, SortMode.NONE), limit))
 
+    def described(self, revision: str) -> Commit:
+        """Tell about one commit."""
+        return _described(self._commit(revision))
+
     def identity(self) -> str:
         """Give what this repository is known by for ever: the first 12 digits of the id of its first commit.
 

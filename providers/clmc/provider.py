@@ -158,6 +158,11 @@ class Clmc:
         """How long late points are waited for."""
         return self.settings.lag
 
+    @property
+    def keeps_metrics(self) -> bool:
+        """Whether the metrics lie in a file of ours, which we write as well."""
+        return self.settings.metrics.kind == "embedded"
+
     def watched(self) -> tuple[Watched, ...]:
         """Give the rules our own evaluator is to watch; none if another engine does."""
         return self._engine.watched() if isinstance(self._engine, Builtin) else ()

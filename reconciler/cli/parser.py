@@ -56,6 +56,7 @@ class Options(argparse.Namespace):
     allow_mass_change: bool
     parallelism: int
     once: bool
+    listen: str
     limit: int
     rev: str
     reason: str
@@ -213,6 +214,10 @@ def _add_doing(command: Command) -> None:
     _add_targets(apply)
     run = command("run", "Watch git and the world, and keep them together")
     run.add_argument("--once", action="store_true", help="one turn for every site, then end")
+    run.add_argument(
+        "--listen", metavar="ADDR", default="",
+        help="hear alerts and metrics over HTTP at HOST:PORT; those who post prove themselves by the secret intake",
+    )  # fmt: skip
     demo = command("demo", "Tell the whole story on the sandpit in a new folder")
     demo.add_argument("folder", metavar="DIR", nargs="?", default="demo-specs", help="default: demo-specs")
 

@@ -118,7 +118,7 @@ topology_template:
               aggregation_method: mean
               resource_type: {flame_location: edge-1}
               comparison_operator: gt
-            action: {implementation: [flame_sfemc, "http://duty.example.org/alerts"]}
+            action: {implementation: [flame_sfemc, "http://127.0.0.1:9/alerts"]}
           few_requests:
             event_type: threshold
             metric: storage.requests
@@ -149,7 +149,7 @@ topology_template:
             event_type: deadman
             metric: frontend.*
             condition: {threshold: 0, granularity: 120}
-            action: {implementation: ["http://duty.example.org/alerts"]}
+            action: {implementation: ["http://127.0.0.1:9/alerts"]}
 """
 
 SETTINGS = """\

@@ -18,9 +18,11 @@ def run(options: Options, screen: Screen) -> Exit:
         raise SettingsError("the loop keeps whole sites; leave out --service, and suspend what it should leave alone")
     if options.json:
         raise SettingsError("the loop has no result to print as JSON; its log goes to stderr")
+    if options.once and options.listen:
+        raise SettingsError("one turn hears nothing; leave out --listen")
     place = place_of(options)
     check_place(place)
-    loop = Loop(place, tuple(options.sites))
+    loop = Loop(place, tuple(options.sites), listen=options.listen)
     with Interrupt(loop.stop):
         if options.once:
             return Exit.DONE if loop.once() else Exit.FAILED

@@ -19,7 +19,7 @@ YES, NO, GAP, DARK = Holds(READINGS), Clear(READINGS), NoData(READINGS), Unclear
 
 
 def walk(watched: Rule, verdicts: Sequence[Verdict]) -> tuple[list[bool], AlertState]:
-    state = first_state(watched, "bristol", NOON)
+    state = first_state(watched, "bristol", NOON, NOON)
     fired = []
     for number, verdict in enumerate(verdicts):
         made = step(watched, state, verdict, NOON + timedelta(seconds=60 * number))
@@ -67,7 +67,7 @@ def test_a_problem_is_forgotten_with_the_next_answer() -> None:
 
 
 def test_a_window_that_was_looked_at_changes_nothing() -> None:
-    first = step(rule(), first_state(rule(), "bristol", NOON), YES, NOON)
+    first = step(rule(), first_state(rule(), "bristol", NOON, NOON), YES, NOON)
     again = step(rule(), first.state, YES, NOON)
 
     assert first.fires
@@ -81,7 +81,7 @@ def test_stopping_and_going_on_from_the_state_fires_the_same(
 ) -> None:
     watched = rule(evaluations=evaluations)
     whole, last = walk(watched, verdicts)
-    state = first_state(watched, "bristol", NOON)
+    state = first_state(watched, "bristol", NOON, NOON)
     fired = []
     for number, verdict in enumerate(verdicts):
         for _ in range(2 if number == stop else 1):  # killed after the state was written, and begun again

@@ -35,7 +35,7 @@ def test_every_trigger_of_an_alerts_spec_is_a_rule() -> None:
         "silence/nobody",
     ]
     assert str(many) == "mean(storage.requests) > 100 over 60 s where flame_location=edge-1"
-    assert (many.moves, many.repeats, many.handlers) == (True, False, ("http://duty.example.org/alerts",))
+    assert (many.moves, many.repeats, many.handlers) == (True, False, ("http://127.0.0.1:9/alerts",))
     assert str(queue) == "change of max(frontend.queue) >= 10 over 10 s"
     assert (queue.moves, queue.repeats) == (True, True)
     assert str(nobody) == "points of frontend <= 0 over 120 s"
@@ -101,7 +101,7 @@ def test_evaluations_counters_and_hysteresis_are_read() -> None:
         ("event_type: threshold", "event_type: treshold", "did you mean 'threshold'?"),
         ("flame_location: edge-1", "location: edge-1", "'location' is no tag of a resource"),
         ("metric: storage.requests", "metric: storage", "'metric' must be <measurement>.<field>"),
-        ("http://duty.example.org/alerts", "ftp://duty", "'ftp://duty' is no handler"),
+        ("http://127.0.0.1:9/alerts", "ftp://duty", "'ftp://duty' is no handler"),
         ("          many_requests:", "          most_requests:", "'constraint: clmc::most_requests'"),
         ("    - crowd:", "    - crowds:", "needs a StateChange or Scaling policy 'crowds'"),
         ("sfc: tour,", "sfc: other,", "metadata.sfc is 'other', but"),

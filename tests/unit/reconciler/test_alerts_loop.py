@@ -1,0 +1,270 @@
+"""From a metric to a commit to a changed world, on a clock that is moved by hand."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from specs.patch import trailer
+from state.store import Outcome
+from tests.support.alerting import ALERTS, SERVICE, SETTINGS, STATE
+from tests.support.watchtower import Tower, make_tower
+
+SERVER = "bristol/tour-1/storage@edge-1.0:sandpit.server"
+EDGE = f"edge-1: {STATE}"
+
+
+@pytest.fixture
+def tower(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Tower]:
+    caplog.set_level(logging.INFO)
+    made = make_tower(tmp_path / "specs")
+    made.turn()
+    yield made
+    made.close()
+
+
+def begin(tmp_path: Path, **changes: str) -> Tower:
+    names = {"settings": "reconciler.yaml", "service": "specs/tour.yaml", "alerts": "policies/tour-alerts.yaml"}
+    made = make_tower(tmp_path / "specs", {names[key]: text for key, text in changes.items()})
+    made.turn()
+    return made
+
+
+def test_alert_rules_are_resources_of_the_site(tower: Tower) -> None:
+    assert {
+        "bristol/tour-1/crowd:clmc.alert/many_requests",
+        "bristol/tour-1/crowd:clmc.alert/few_requests",
+        "bristol/tour-1/queue:clmc.alert/long_queue",
+        "bristol/tour-1/queue:clmc.alert/short_queue",
+        "bristol/tour-1/silence:clmc.alert/nobody",
+    } == {address for address in tower.addresses() if ":clmc." in address}
+
+
+def test_load_moves_the_spec_and_the_world_and_back(tower: Tower, caplog: pytest.LogCaptureFixture) -> None:
+    assert SERVER not in tower.world()
+    tower.measure(requests=120)
+    tower.wait(1)
+    tower.alerts()
+    (firing,) = tower.firings()
+
+    assert f"{EDGE}connected  # the cabinet" in tower.spec()
+    assert SERVER in tower.world()
+    assert tower.subjects() == ["tour-1: storage on edge-1 from placed to connected", "Begin"]
+    assert firing.outcome is Outcome.DONE
+    message = tower.messages()[0]
+    assert trailer(message, "Alert") == firing.id
+    assert trailer(message, "Value") == "120"
+    assert trailer(message, "Rule").startswith("mean(storage.requests) > 100 over 60 s where")
+    assert tower.runs()[-1] == (f"alert {firing.id}", Outcome.DONE)
+    assert caplog.text.count(firing.id) >= 3
+
+    tower.wait(61)
+    tower.measure(requests=5)
+    tower.wait(59)
+    tower.alerts()
+
+    assert f"{EDGE}placed  # the cabinet" in tower.spec()
+    assert SERVER not in tower.world()
+    assert tower.spec() == SERVICE
+
+
+def test_an_alert_that_goes_on_fires_once(tower: Tower) -> None:
+    for _ in range(4):
+        tower.wait(60)
+        tower.measure(requests=120)
+        tower.alerts()
+
+    assert [one.trigger for one in tower.firings()].count("many_requests") == 1
+    assert len(tower.subjects()) == 2
+
+
+def test_looking_again_in_the_same_window_changes_nothing(tower: Tower) -> None:
+    tower.measure(requests=120)
+    for _ in range(3):
+        tower.wait(1)
+        tower.alerts()
+
+    assert len(tower.firings()) == 1
+
+
+def test_a_restart_does_not_fire_again(tower: Tower) -> None:
+    tower.measure(requests=120)
+    tower.wait(1)
+    tower.alerts()
+    tower.restart()
+    tower.turn()
+    tower.measure(requests=120)
+    tower.alerts()
+    tower.wait(60)
+    tower.alerts()
+
+    assert len(tower.firings()) == 1
+    assert len(tower.subjects()) == 2
+
+
+def test_what_has_to_rest_is_done_when_the_rest_is_over(tmp_path: Path) -> None:
+    tower = begin(tmp_path, settings=f"{SETTINGS}alerts: {{cooldown: 150s}}\n")
+    tower.measure(requests=120)
+    tower.wait(1)
+    tower.alerts()
+    tower.wait(59)
+    tower.measure(requests=5)
+    tower.alerts()
+    waiting = tower.firings()[-1]
+    resting = tower.spec()
+    tower.wait(91)
+    tower.alerts()
+
+    assert (waiting.trigger, waiting.outcome) == ("few_requests", Outcome.OPEN)
+    assert "rests until 12:02:31 UTC" in waiting.message
+    assert f"{EDGE}connected" in resting
+    assert f"{EDGE}placed" in tower.spec()
+    tower.close()
+
+
+def test_what_is_over_before_the_rest_is_given_up(tmp_path: Path) -> None:
+    tower = begin(tmp_path, settings=f"{SETTINGS}alerts: {{cooldown: 150s}}\n")
+    for requests in (120, 5, 50, 50):
+        tower.measure(requests=requests)
+        tower.alerts()
+        tower.wait(60)
+    firing = next(one for one in tower.firings() if one.trigger == "few_requests")
+
+    assert firing.outcome is Outcome.CANCELLED
+    assert firing.message.startswith("it was over before anything could be done")
+    assert f"{EDGE}connected" in tower.spec()
+    tower.close()
+
+
+def test_scaling_goes_on_while_it_holds_and_rests_between(tower: Tower) -> None:
+    for step in range(1, 9):
+        tower.wait(10)
+        tower.measure(measurement="frontend", queue=20 * step, tags={"flame_sfc": "tour", "flame_sfci": "tour-1"})
+        tower.alerts()
+    counts = [subject for subject in tower.subjects() if "frontend" in subject]
+
+    assert counts == ["tour-1: frontend from 4 to 5 instances", "tour-1: frontend from 2 to 4 instances"]
+    assert "default_instances: 5" in tower.spec()
+    assert {firing.outcome for firing in tower.firings()} == {Outcome.DONE, Outcome.CANCELLED}
+
+
+def test_silence_is_told_and_moves_nothing(tower: Tower) -> None:
+    for _ in range(3):
+        tower.wait(120)
+        tower.alerts()
+    (firing,) = [one for one in tower.firings() if one.trigger == "nobody"]
+
+    assert (firing.outcome, firing.message) == (Outcome.DONE, "its handlers are told; it moves nothing")
+    assert len(tower.subjects()) == 1
+
+
+def test_missing_data_fires_nothing_but_a_deadman(tower: Tower) -> None:
+    for _ in range(10):
+        tower.wait(60)
+        tower.alerts()
+
+    assert {firing.trigger for firing in tower.firings()} == {"nobody"}
+
+
+def test_a_proposal_waits_on_a_branch(tmp_path: Path) -> None:
+    tower = begin(tmp_path, settings=f"{SETTINGS}alerts: {{mode: propose}}\n")
+    tower.measure(requests=120)
+    tower.wait(1)
+    tower.alerts()
+
+    assert f"{EDGE}placed" in tower.spec()
+    assert f"{EDGE}connected" in tower.spec("reconciler/tour-1/crowd/many_requests")
+    assert SERVER not in tower.world()
+    assert tower.firings()[0].message.startswith("proposed on reconciler/tour-1/crowd/many_requests: storage")
+    tower.close()
+
+
+def test_a_report_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    tower = begin(tmp_path, settings=f"{SETTINGS}alerts: {{mode: report}}\n")
+    tower.measure(requests=120)
+    tower.wait(1)
+    tower.alerts()
+
+    assert tower.subjects() == ["Begin"]
+    assert "only reported: storage on edge-1 from placed to connected" in caplog.text
+    tower.close()
+
+
+def test_what_a_person_changed_after_the_alert_is_left_alone(tower: Tower) -> None:
+    tower.measure(requests=120)
+    tower.wait(1)
+    tower.commit("specs/tour.yaml", f"{EDGE}placed", f"{EDGE}booted")  # pushed, and not read yet
+    tower.alerts()
+    (firing,) = tower.firings()
+
+    assert firing.outcome is Outcome.CANCELLED
+    assert "is left alone" in firing.message
+    assert f"{EDGE}booted" in tower.spec()
+
+
+def test_a_change_elsewhere_in_the_file_does_not_hinder(tower: Tower) -> None:
+    tower.measure(requests=120)
+    tower.wait(1)
+    tower.commit("specs/tour.yaml", "http://x/f", "http://x/g")
+    tower.alerts()
+
+    assert f"{EDGE}connected" in tower.spec()
+    assert "http://x/g" in tower.spec()
+
+
+def test_a_commit_that_was_made_before_a_crash_is_found_again(tower: Tower, monkeypatch: pytest.MonkeyPatch) -> None:
+    tower.measure(requests=120, measurement="storage")
+    tower.wait(1)
+
+    class Killed(BaseException):
+        """The process dies between the push and the note of it."""
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("state.sql_store.SqlStore.settle", die)
+        with pytest.raises(Killed):
+            tower.loop.look_after_alerts()
+    assert len(tower.subjects()) == 2
+    tower.restart()
+    tower.turn()
+    tower.alerts()
+    (firing,) = tower.firings()
+
+    assert len(tower.subjects()) == 2
+    assert firing.outcome is Outcome.DONE
+    assert SERVER in tower.world()
+
+
+def test_pruned_rules_are_not_watched(tower: Tower) -> None:
+    tower.commit("policies/tour-alerts.yaml", ALERTS, ALERTS.replace("threshold: 100", "threshold: 500"))
+    tower.turn()
+    tower.measure(requests=120)
+    tower.wait(1)
+    tower.alerts()
+
+    assert tower.firings() == []
+
+
+def test_every_apply_writes_configuration_events(tower: Tower) -> None:
+    tower.measure(requests=120)
+    tower.wait(1)
+    tower.alerts()
+    (firing,) = tower.firings()
+    events = [
+        (tags["flame_sfe"], tags["flame_location"], fields["state"], fields["cause"])
+        for tags, fields in tower.points("configuration_event")
+        if tags["flame_sf"] == "storage"
+    ]
+
+    assert events == [
+        ("bristol/tour-1/storage@edge-1.0", "square", "placed", "push"),
+        ("bristol/tour-1/storage@dc-1.0", "university", "connected", "push"),
+        ("bristol/tour-1/storage@edge-1.0", "square", "connected", f"alert {firing.id}"),
+    ]
+    assert firing.commit == tower.git().resolve()
