@@ -34,7 +34,7 @@ demo: $(READY) ## the whole loop on the embedded sandpit, in ./demo-specs
 test: $(READY) ## every test that needs nothing outside
 	@$(BIN)/pytest
 
-integration: $(READY) ## tests against git servers and PostgreSQL, started here on loopback
+integration: $(READY) ## tests against local servers; tests/testbed/*/install.sh bring those once, as root
 	@$(BIN)/pytest tests/integration
 
 check: $(READY) ## format, lint, types, import contracts, wheel contents
