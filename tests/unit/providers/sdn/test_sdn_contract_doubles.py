@@ -41,11 +41,11 @@ class TestSdnOnFloodlight(Suite):
 
 
 class TestSdnOnOpenDaylight(Suite):
-    @pytest.fixture(params=[False, True], ids=["rfc8040", "draft02"])
-    def case(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ProviderCase]:
+    @pytest.fixture
+    def case(self, tmp_path: Path) -> Iterator[ProviderCase]:
         site = ring(fast_failover=True)
-        product = OpenDaylightDouble(Simulator(read_fabric(site)), older=request.param, lag=1)
+        product = OpenDaylightDouble(Simulator(read_fabric(site)), lag=1)
         with running(product) as double:
             web = Web(double.url, user="admin", password="admin")
-            with closing(OpenDaylight(web, older=request.param)) as controller:
+            with closing(OpenDaylight(web)) as controller:
                 yield FabricCase(site, controller, tmp_path)
