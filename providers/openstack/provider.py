@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import ClassVar
 
 from providers.base import (
@@ -67,6 +69,9 @@ class OpenStack:
         self._settings = read_settings(context.site, context.binding)
         self._cloud = Cloud(self._settings)
         self._names = Names(self._cloud)
+        self._lock = Lock()
+        self._turns: dict[Address, tuple[Lock, int]] = {}
+        """Address → who makes it now, and how many wait or work."""
         self._hands: Mapping[str, Hand] = {
             "image": ImageHand(self._cloud, self._settings.timeout_seconds),
             "flavor": FlavorHand(self._cloud),
@@ -146,7 +151,8 @@ class OpenStack:
 
     def create(self, resource: Resource, mark: Mark) -> Present:
         """Make the object; the second time it is found by its mark."""
-        return self._hands[resource.kind].create(_settled(resource), mark)
+        with self._alone(resource.address):
+            return self._hands[resource.kind].create(_settled(resource), mark)
 
     def update(self, resource: Resource, current: Present, mark: Mark) -> Present:
         """Change the object in place."""
@@ -159,6 +165,23 @@ class OpenStack:
     def adopt(self, resource: Resource, provider_id: str, mark: Mark) -> Present:
         """Put our mark on somebody else's object."""
         return self._hands[resource.kind].adopt(resource, provider_id, mark)
+
+    @contextmanager
+    def _alone(self, address: Address) -> Iterator[None]:
+        """Let one thread at a time make what stands at an address: looking for the mark and making it are two calls."""
+        with self._lock:
+            turn, waiting = self._turns.get(address, (Lock(), 0))
+            self._turns[address] = (turn, waiting + 1)
+        try:
+            with turn:
+                yield
+        finally:
+            with self._lock:
+                turn, waiting = self._turns[address]
+                if waiting > 1:
+                    self._turns[address] = (turn, waiting - 1)
+                else:
+                    del self._turns[address]
 
     def close(self) -> None:
         """Let go of connections."""

@@ -16,12 +16,13 @@ from specs.values import Value
 from tests.contract.provider_suite import (
     ProviderCase,
     ProviderSuite,
+    build,
     in_order,
     look,
     mark_of,
     settle,
 )
-from tests.integration.openstack.city import contract, site
+from tests.support.openstack_city import contract, site
 from tests.testbed.openstack.cloud import Cloud
 from tests.testbed.openstack.gate import Gate, Trouble
 from tests.testbed.openstack.operator import Operator
@@ -39,6 +40,8 @@ ABSENT = frozenset({"volume", "stack"})
 """Kinds of services this cloud does not have; see the unit tests of their hands."""
 
 
+EXCLUSIVE = frozenset({"flow_classifier", "port_pair", "port_pair_group", "port_chain"})
+"""Kinds of which no second one may be there for the same traffic and ports."""
 LEAVES_ALL_AS_BUILT = frozenset(
     {
         "test_what_was_created_is_observed",
@@ -55,6 +58,15 @@ LEAVES_ALL_AS_BUILT = frozenset(
     }
 )
 """Tests that build everything and leave it: the next of them finds it, which saves ten seconds each."""
+
+
+def beside(resource: Resource) -> Resource:
+    """Give a resource that can be there twice."""
+    claimed = ("ports", "port", "interfaces")
+    properties = {name: value for name, value in resource.properties.items() if name not in claimed}
+    if "cidr" in properties:
+        properties["cidr"] = "10.77.0.0/24"
+    return replace(resource, properties=properties)
 
 
 class Settled:
@@ -206,6 +218,18 @@ class TestOpenStack(ProviderSuite):
         gate.mend()
         if not keeps:
             admin.sweep()
+
+    def test_foreign_objects_are_reported_only_when_asked(
+        self, case: ProviderCase, provider: Provider, wanted: dict[Address, Resource]
+    ) -> None:
+        """As in the contract, with foreign objects that do not claim what belongs to ours."""
+        made = build(provider, wanted)
+        others = [beside(settle(resource, made)) for resource in wanted.values() if resource.kind not in EXCLUSIVE]
+        foreign = {case.add_foreign(other) for other in others}
+
+        assert {item.provider_id for item in look(provider, wanted, unmanaged=True).foreign} >= foreign
+        assert look(provider, wanted).foreign == ()
+        assert not foreign & {present.provider_id for present in look(provider, wanted, unmanaged=True).present}
 
     def test_adopting_puts_a_mark_on_and_changes_nothing_else(
         self, case: ProviderCase, provider: Provider, wanted: dict[Address, Resource]

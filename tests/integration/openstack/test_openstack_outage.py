@@ -12,9 +12,9 @@ import pytest
 
 from specs.model import LifecycleState, Service
 from specs.values import Properties
-from tests.integration.kubernetes.turns import PATIENT, Bench, failures, steps
-from tests.integration.openstack.city import site
 from tests.support.chains import function
+from tests.support.kubernetes_turns import PATIENT, Bench, failures, steps
+from tests.support.openstack_city import site
 from tests.testbed.openstack.cloud import Cloud
 from tests.testbed.openstack.operator import Operator
 

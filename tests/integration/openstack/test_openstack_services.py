@@ -14,9 +14,9 @@ from providers.base import Health
 from specs.model import LifecycleState, Node, Operation, Policy, Requirement, Service, Site
 from specs.values import Call, Reference, Secret, Value
 from state.opening import open_store
-from tests.integration.kubernetes.turns import Bench, changes, failures, steps
-from tests.integration.openstack.city import COMPUTE, site
 from tests.support.chains import ROOT, function
+from tests.support.kubernetes_turns import Bench, changes, failures, steps
+from tests.support.openstack_city import COMPUTE, site
 from tests.testbed.openstack.cloud import Cloud
 from tests.testbed.openstack.operator import Operator
 
