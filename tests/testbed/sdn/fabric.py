@@ -116,12 +116,13 @@ class RealFabric:
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return json.loads(answer.read())
 
-    def ofctl(self, switch: str, *command: str) -> str:
+    def ofctl(self, switch: str, *command: str, text: str = "") -> str:
         """Speak to a switch past the controller."""
         verb, *more = command
         options = [word for word in more if word.startswith("--")]
         rest = [word for word in more if not word.startswith("--")]
-        return run("ovs-ofctl", "-O", "OpenFlow13", *options, verb, f"unix:{self.folder}/{switch}.mgmt", *rest)
+        address = f"unix:{self.folder}/{switch}.mgmt"
+        return run("ovs-ofctl", "-O", "OpenFlow13", *options, verb, address, *rest, text=text)
 
     def everything(self) -> list[str]:
         """Give every rule and group of every switch, without counters, as the switches themselves write them."""
@@ -135,8 +136,8 @@ class RealFabric:
         """Remove every rule, group and meter but those of cookie 0: Ryu needs its own to find links."""
         for switch in self.fabric.bridges:
             found = set(re.findall(r"cookie=(0x[0-9a-f]+)", self.ofctl(switch, "dump-flows"))) - {"0x0"}
-            for cookie in found:
-                self.ofctl(switch, "del-flows", f"cookie={cookie}/-1")
+            deletes = "".join(f"delete cookie={cookie}/-1\n" for cookie in sorted(found))
+            self.ofctl(switch, "add-flows", "-", text=deletes)
             self.ofctl(switch, "del-groups")
             self.ofctl(switch, "del-meters")
 
