@@ -72,7 +72,6 @@ def measure(plane: ControlPlane, folder: Path, nodes: int) -> None:
     watched(plane, folder, town, service)
     lists(plane)
     bench.close()
-    print(f"{'peak memory of this process':<52}  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
 def watched(plane: ControlPlane, folder: Path, town: Site, service: Service) -> None:
@@ -137,7 +136,8 @@ def figure(name: str) -> Iterator[None]:
     cpu, wall = time.process_time(), time.perf_counter()
     yield
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    print(f"{name:<52}  {wall:7.2f} s  {cpu:7.2f} s cpu")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{name:<52}  {wall:7.2f} s  {cpu:7.2f} s cpu  {peak:5.0f} MB peak so far", flush=True)
 
 
 if __name__ == "__main__":
