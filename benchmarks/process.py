@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,31 +32,40 @@ class Command:
     """What is set beside the environment of this process."""
 
 
+_LAUNCHER = """
+import os, sys, time
+report = int(sys.argv[1])
+os.set_inheritable(report, False)
+began = time.perf_counter()
+_, status, usage = os.wait4(os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ), 0)
+wall = time.perf_counter() - began
+os.write(report, f"{usage.ru_utime + usage.ru_stime} {wall} {usage.ru_maxrss}".encode())
+sys.exit(os.waitstatus_to_exitcode(status) & 255)
+"""
+"""Starts and measures the command. A process begins with the peak memory of the one that starts it; this one is small."""
+
+
 def measure(command: Command) -> tuple[Cost, str]:
     """Run a command to its end and give what it took and what it printed; `SystemExit` if it fails."""
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        began = time.perf_counter()
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as report, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            command.line,
+            [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(writing), *command.line],
             cwd=command.folder,
             env={**os.environ, **command.environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
+            pass_fds=(writing,),
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
+        os.close(writing)
+        if process.wait() != 0:
             shown = _text(errors)[-2000:] or _text(output)[-2000:]
             raise SystemExit(f"{' '.join(command.line)} ended with {process.returncode}\n{shown}")
-        return _cost(usage, wall), _text(output)
+        cpu, wall, peak = map(float, report.read().split())
+        return Cost(cpu_seconds=cpu, wall_seconds=wall, peak_mb=peak * 1024 / 1e6), _text(output)
 
 
 def _text(file: IO[bytes]) -> str:
     file.seek(0)
     return file.read().decode(errors="replace")
-
-
-def _cost(usage: resource.struct_rusage, wall: float) -> Cost:
-    return Cost(cpu_seconds=usage.ru_utime + usage.ru_stime, wall_seconds=wall, peak_mb=usage.ru_maxrss * 1024 / 1e6)
