@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from policies.progress import first_state, step
 from policies.verdict import Holds, Unclear, Verdict, judge, queries, said
+from specs.model import Alerts, Service
 from specs.tosca.rules import Event, Rule, RuleError, identity, read_rule
 from specs.values import Properties, Secret, Value
 from state.metrics.moments import last_end
@@ -43,6 +44,9 @@ class Monitor(Protocol):
 
     def database_of(self, sfc: str) -> str:
         """Give the database that holds the metrics of a chain."""
+
+    def rules_of(self, service: Service, alerts: Iterable[Alerts]) -> tuple[Rule, ...]:
+        """Give the rules a commit wants for a service, as this monitoring watches them."""
 
     def watched(self) -> tuple[Watched, ...]:
         """Give the rules to be watched."""

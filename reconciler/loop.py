@@ -98,6 +98,8 @@ class Loop:
         self._clockwork = Clockwork(calls_at_once=4)
         self._timing = Timing()
         self._listen = listen
+        self._single = False
+        """Whether each site takes one turn and no more."""
         self._alerts = self._make_alerts()
 
     def run(self) -> None:
@@ -115,9 +117,11 @@ class Loop:
         logger.info("stopped")
 
     def once(self) -> bool:
-        """Take one turn on every site and tell whether all went well."""
+        """Look after alerts, take one turn on every site, and tell whether all went well."""
         try:
+            self._single = True
             self.poll(then_tick=False)
+            self.look_after_alerts()
             turns = self.tick()
             return self._goal is not None and all(turn.result() in _WELL for turn in turns)
         finally:
@@ -149,7 +153,7 @@ class Loop:
                 goal=reading,
                 sites=lambda: self._goal.sites if self._goal is not None else (),
                 identity=lambda: self._goal.identity if self._goal is not None else "",
-                look_at_git=self.poll,
+                look_at_git=lambda: self.poll(then_tick=not self._single),
             )
         )
 

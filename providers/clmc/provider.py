@@ -24,11 +24,11 @@ from providers.base import (
 from providers.clmc.builtin import Builtin
 from providers.clmc.engine import Engine, Object
 from providers.clmc.events import event_point
-from providers.clmc.expand import KIND, expand
+from providers.clmc.expand import KIND, expand, rules_for
 from providers.clmc.settings import Settings, read_settings
 from specs.errors import Severity
-from specs.model import Address, Deployment, Resource, Role, Site
-from specs.tosca.rules import identity
+from specs.model import Address, Alerts, Deployment, Resource, Role, Service, Site
+from specs.tosca.rules import Rule, identity
 from specs.values import Value, digest
 from state.metrics.opening import open_metrics
 from state.metrics.vocabulary import Metrics, MetricsError
@@ -162,6 +162,10 @@ class Clmc:
     def keeps_metrics(self) -> bool:
         """Whether the metrics lie in a file of ours, which we write as well."""
         return self.settings.metrics.kind == "embedded"
+
+    def rules_of(self, service: Service, alerts: Iterable[Alerts]) -> tuple[Rule, ...]:
+        """Give the rules a commit wants for a service, as this monitoring watches them."""
+        return tuple(rules_for(service, alerts, self.settings))
 
     def watched(self) -> tuple[Watched, ...]:
         """Give the rules our own evaluator is to watch; none if another engine does."""

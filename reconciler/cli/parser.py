@@ -23,6 +23,7 @@ MODULES = {
     "unlock": "unlock",
     "adopt": "adopt",
     "graph": "graph",
+    "alerts": "alerts",
     "demo": "demo",
     "sandpit": "sandpit",
     "completion": "completion",
@@ -57,6 +58,11 @@ class Options(argparse.Namespace):
     parallelism: int
     once: bool
     listen: str
+    names: list[str]
+    value: str
+    since: str
+    until: str
+    lines: list[str]
     limit: int
     rev: str
     reason: str
@@ -121,6 +127,7 @@ def build() -> Parser:
     _add_reading(command)
     _add_doing(command)
     _add_steering(command)
+    _add_alerts(command("alerts", "Show alert rules: how they do, what was measured, what fired last, what comes next"))
     _add_sandpit(command("sandpit", "Break and mend the emulated site, as other people would"))
     completion = command("completion", "Print a completion script for a shell")
     completion.add_argument("shell", choices=("bash", "zsh"), help="the shell")
@@ -248,6 +255,35 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
     return int(text)
+
+
+def _add_alerts(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
+
+    def action(name: str, about: str) -> argparse.ArgumentParser:
+        made = actions.add_parser(name, help=_small(about), description=f"{about}.", allow_abbrev=False)
+        _add_global_again(made)
+        return made
+
+    def names(made: argparse.ArgumentParser, how_many: str | int) -> None:
+        made.add_argument(
+            "names", metavar="ALERT", nargs=how_many, help="a trigger, policy/trigger or service/policy/trigger"
+        )
+
+    names(action("list", "Show the rules; the same as no action"), "*")
+    names(action("test", "Evaluate rules now, show queries and numbers, and change nothing"), "*")
+    fire = action("fire", "Let an alert go off, as if its rule had fired")
+    names(fire, 1)
+    fire.add_argument("--value", metavar="V", default="", help="what to say was measured")
+    replay = action("replay", "Run the policies over recorded metrics and show the commits they would have made")
+    names(replay, "*")
+    replay.add_argument(
+        "--from", dest="since", metavar="TIME", default="24h",
+        help="2026-03-04T12:00:00Z, or how long ago; default: 24h",
+    )  # fmt: skip
+    replay.add_argument("--to", dest="until", metavar="TIME", default="now", help="likewise; default: now")
+    feed = action("feed", "Write metrics to the embedded store, in line protocol")
+    feed.add_argument("lines", metavar="LINE", nargs="+", help="e.g. 'storage,flame_location=edge-1 requests=120'")
 
 
 def _add_sandpit(parser: argparse.ArgumentParser) -> None:
