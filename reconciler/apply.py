@@ -487,7 +487,7 @@ class _Apply:
             properties=resource.properties,
             requires=tuple(Address(needed) for needed in resource.requires),
             protect=resource.protect,
-            seen=present.seen,
+            seen="" if present.health is Health.DEGRADED else present.seen,  # what came out wrong is compared again
             commit=self._desired.commit,
             updated_at=self._hands.clock(),
         )
