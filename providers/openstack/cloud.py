@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import Lock
-from typing import Any, TypeVar
+from time import monotonic
+from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
 from providers.base import PermanentError, ProviderError, TransientError
@@ -26,6 +27,7 @@ Json = dict[str, Any]
 MICROVERSION = "2.64"
 """Of compute: the first that knows server groups of one policy; released with Rocky, 2018."""
 _PAGE = 1000
+_MOMENT_SECONDS = 10.0
 _VERSIONED = re.compile(r"/v\d+(\.\d+)?(/|$)")
 
 Found = TypeVar("Found")
@@ -73,6 +75,8 @@ class Cloud:
         self._session: _Session | None = None
         self._bases: dict[Service, str] = {}
         self._known: dict[str, Any] = {}
+        self._lately: dict[str, tuple[float, Any]] = {}
+        """What was asked a moment ago, and when."""
 
     # --- calls ---
 
@@ -165,6 +169,19 @@ class Cloud:
             self._known[what] = find()
         found: Found = self._known[what]
         return found
+
+    def recently(self, what: str, find: Callable[[], Found]) -> Found:
+        """Ask for what seldom changes, unless that was asked a moment ago."""
+        asked, found = self._lately.get(what, (-_MOMENT_SECONDS, None))
+        if monotonic() - asked < _MOMENT_SECONDS:
+            return cast("Found", found)
+        fresh = find()
+        self._lately[what] = (monotonic(), fresh)
+        return fresh
+
+    def forget(self, what: str) -> None:
+        """Ask anew the next time."""
+        self._lately.pop(what, None)
 
     def close(self) -> None:
         """Let go of the connections."""

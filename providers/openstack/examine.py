@@ -9,7 +9,7 @@ from providers.openstack.cloud import MICROVERSION, Cloud, Json, Service
 from providers.openstack.images import image_named, image_of_system
 from providers.openstack.networks import network_named
 from providers.openstack.neutron import FORMS
-from providers.openstack.nova import smallest
+from providers.openstack.nova import all_flavors, smallest
 from providers.openstack.settings import Settings
 from specs.errors import Severity
 from specs.model import Address, Resource, parse_address
@@ -160,7 +160,7 @@ def _sizeless(case: _Case) -> Iterator[Finding]:
     servers = [one for one in case.of("server") if "flavor" not in one.properties]
     if not servers:
         return
-    flavors = case.cloud.pages(Service.COMPUTE, "/flavors/detail", "flavors")
+    flavors = all_flavors(case.cloud)
     for resource in servers:
         try:
             smallest(flavors, resource.properties, f"create {resource.address}")
@@ -205,9 +205,8 @@ def _over_quota(case: _Case) -> Iterator[Finding]:
 
 def _size(case: _Case, resource: Resource) -> Json:
     said: Properties = resource.properties
-    flavors = case.cloud.remember("flavors", lambda: case.cloud.pages(Service.COMPUTE, "/flavors/detail", "flavors"))
     try:
-        return smallest(flavors, said, "choose") if "flavor" not in said else {}
+        return smallest(all_flavors(case.cloud), said, "choose") if "flavor" not in said else {}
     except PermanentError:
         return {}
 

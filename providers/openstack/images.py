@@ -175,7 +175,9 @@ class ImageHand:
 
 def image_named(cloud: Cloud, name: str, doing: str) -> str:
     """Give the id of the newest usable image of a name; `PermanentError` for none."""
-    found = cloud.pages(_IMAGE, "/images", "images", name=name, status="active")
+    found = cloud.recently(
+        f"image {name}", lambda: cloud.pages(_IMAGE, "/images", "images", name=name, status="active")
+    )
     if not found:
         raise PermanentError(f"cannot {doing}: there is no image {name!r} in the cloud; see openstack image list")
     return str(max(found, key=lambda row: (str(row["created_at"]), str(row["id"])))["id"])
@@ -184,7 +186,7 @@ def image_named(cloud: Cloud, name: str, doing: str) -> str:
 def image_of_system(cloud: Cloud, system: Properties, doing: str) -> str:
     """Give the id of the newest usable image that says it holds an operating system."""
     wanted = {_SYSTEM[name]: str(value).lower() for name, value in system.items() if name in _SYSTEM}
-    rows = cloud.pages(_IMAGE, "/images", "images", status="active")
+    rows = cloud.recently("images", lambda: cloud.pages(_IMAGE, "/images", "images", status="active"))
     found = [row for row in rows if all(_agrees(row.get(name), value) for name, value in wanted.items())]
     if not found:
         words = ", ".join(f"{name}={value}" for name, value in sorted(wanted.items()))

@@ -17,7 +17,7 @@ _BUSY = frozenset(
 )
 _RUNNING = frozenset({"ACTIVE", "RESIZE", "VERIFY_RESIZE", "MIGRATING", "REBOOT", "HARD_REBOOT", "REBUILD", "BUILD"})
 _REMOVING = frozenset({"deleting", "soft-deleting"})
-_NO_HOST = "No valid host was found"
+_NO_HOST = ("No valid host was found", "Exhausted all hosts")
 
 
 def read_server(row: Json, sight: Sight) -> dict[str, Value]:
@@ -153,7 +153,7 @@ def health_of(row: Json) -> tuple[Health, str]:
 
 def _fault(row: Json) -> str:
     message = str((row.get("fault") or {}).get("message") or "Nova gives no reason").rstrip(". ")
-    if _NO_HOST in message:
+    if any(words in message for words in _NO_HOST):
         flavor = row.get("flavor") or {}
         size = f"{flavor.get('vcpus')} vCPU, {flavor.get('ram')} MiB memory, {flavor.get('disk')} GiB disk"
         return f"{message}: no host takes {size}; free some, ask for less, or place it elsewhere"

@@ -252,6 +252,11 @@ def remove(cloud: Cloud, path: str, doing: str) -> None:
 # --- choosing a size -------------------------------------------------------------------------------
 
 
+def all_flavors(cloud: Cloud) -> list[Json]:
+    """List the sizes of the cloud, as they were a moment ago."""
+    return cloud.recently("flavors", lambda: cloud.pages(_COMPUTE, "/flavors/detail", "flavors"))
+
+
 def smallest(flavors: list[Json], asked: Properties, doing: str) -> Json:
     """Choose the smallest flavor that offers at least what is asked; `PermanentError` if none does."""
     wants = {"vcpus": asked.get("vcpus", 0), "ram": asked.get("ram_mib", 0), "disk": asked.get("disk_gib", 0)}

@@ -12,7 +12,7 @@ from providers.openstack.hand import must_be_free, must_be_ours
 from providers.openstack.images import image_named, image_of_system
 from providers.openstack.machines import attributes_of, health_of, read_server
 from providers.openstack.marks import is_ours, mapping, object_tag, owner_tag, read_mapping
-from providers.openstack.nova import remove, smallest
+from providers.openstack.nova import all_flavors, remove, smallest
 from providers.openstack.patrol import Patrol
 from providers.openstack.record import PREFIX, pack, unpack
 from providers.openstack.settings import Settings
@@ -109,13 +109,14 @@ class ServerHand:
         return user_data(resource.address, resource.properties.get("environment"), resource.properties.get("software"))
 
     def _flavor(self, said: Properties, doing: str) -> Json:
-        flavors = self._cloud.pages(_COMPUTE, "/flavors/detail", "flavors")
         if said.get("flavor"):
-            for row in flavors:
-                if row["name"] == said["flavor"]:
-                    return row
+            for _ in range(2):
+                for row in all_flavors(self._cloud):
+                    if row["name"] == said["flavor"]:
+                        return row
+                self._cloud.forget("flavors")  # it may have been made since
             raise PermanentError(f"cannot {doing}: there is no flavor {said['flavor']!r}")
-        return smallest(flavors, said, doing)
+        return smallest(all_flavors(self._cloud), said, doing)
 
     def _image(self, said: Properties, doing: str) -> str:
         if said.get("image"):
@@ -132,6 +133,7 @@ class ServerHand:
         if row is None:
             raise Gone(f"cannot update {resource.address}: {current.provider_id} is gone")
         number, said, doing = current.provider_id, resource.properties, f"update {resource.address}"
+        row = self._revive(row, mark, doing)
         sight = Live(self._cloud, self._names)
         there = read_server(row, sight)
         flavor = self._flavor(said, doing)
@@ -139,7 +141,9 @@ class ServerHand:
         self._attach(number, said, there, doing)
         if row["name"] != said["name"]:
             self._act("PUT", number, "", {"server": {"name": said["name"]}}, doing)
-        self._act("PUT", number, "/tags", {"tags": self._tags(said, mark)}, doing)
+        tags = self._tags(said, mark)
+        if sorted(tags) != sorted(row.get("tags") or ()):
+            self._act("PUT", number, "/tags", {"tags": tags}, doing)
         other_image = _image_differs(said, there)
         image = self._image(said, doing) if other_image else _image_of(row)
         metadata = self._metadata(said, mark, flavor, image)
@@ -232,10 +236,19 @@ class ServerHand:
         verb = {"SHUTOFF": "os-start", "PAUSED": "unpause", "SUSPENDED": "resume", "RESCUED": "unrescue"}.get(status)
         if status in ("SHELVED", "SHELVED_OFFLOADED"):
             verb = "unshelve"
-        if status == "ERROR":
-            self._action(number, "reboot", {"type": "HARD"}, doing)
-        elif verb is not None:
+        if verb is not None:
             self._action(number, verb, None, doing)
+
+    def _revive(self, row: Json, mark: Mark, doing: str) -> Json:
+        """Reboot a server that failed; nothing else may be done to it before."""
+        number = str(row["id"])
+        if row["status"] != "ERROR" or row.get("OS-EXT-STS:task_state"):
+            return row
+        self._action(number, "reboot", {"type": "HARD"}, doing)
+        row = self._settled(number, mark, doing, ("ACTIVE", "ERROR"))
+        if row["status"] == "ERROR":
+            raise PermanentError(f"cannot {doing}: a reboot did not help: {health_of(row)[1]}")
+        return row
 
     # --- removing and adopting ---
 

@@ -336,7 +336,7 @@ def test_no_valid_host_stops_only_what_needs_it(bench: Bench, alice: Operator) -
     failed = failures(report)
 
     assert len(failed) == 1
-    assert "No valid host was found" in next(iter(failed.values()))
+    assert "no host takes 1 vCPU, 64 MiB memory, 1 GiB disk" in next(iter(failed.values()))
     assert len(alice.ids("server")) == 3
     assert failures(bench.turn(apart(2))) == {}
     assert len(alice.ids("server")) == 2
