@@ -67,6 +67,9 @@ class Alerts:
     _desk: Desk = field(init=False)
     _teller: Teller = field(init=False)
     _intake: Intake | None = None
+    _decider: threading.Thread | None = None
+    _heard: threading.Event = field(default_factory=threading.Event)
+    _closing: bool = False
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _connecting: threading.Lock = field(default_factory=threading.Lock)
     _index: tuple[str, Find] = field(default_factory=lambda: ("", {}))
@@ -85,7 +88,7 @@ class Alerts:
             find=self._find,
             open_store=self.around.open_store,
             write=self._write_metrics,
-            heard=self.decide,
+            heard=self._heard.set,
             clock=self.around.clock,
         )
         try:
@@ -93,6 +96,8 @@ class Alerts:
         except OSError as error:
             raise SettingsError(f"nothing can listen on {address}: {error.strerror}; choose another port") from error
         self._intake.start()
+        self._decider = threading.Thread(target=self._decide_when_heard, name="decider", daemon=True)
+        self._decider.start()
         logger.info("listening for alerts on %s", self._intake.address)
         return self._intake.address
 
@@ -130,10 +135,25 @@ class Alerts:
         """Stop listening and telling."""
         if self._intake is not None:
             self._intake.close()
+        if self._decider is not None:
+            self._closing = True
+            self._heard.set()
+            self._decider.join()
         self._teller.close()
         self._connections.close()
 
     # --- how ---
+
+    def _decide_when_heard(self) -> None:
+        """Decide as soon as something was told, while whoever told it is answered already."""
+        while not self._closing:
+            self._heard.wait()
+            self._heard.clear()
+            try:
+                self.decide()
+            except Exception as error:
+                logger.error("internal error: %s: %s; run with -v for details", type(error).__name__, error)
+                logger.debug("where it came from", exc_info=error)
 
     def _check(self, store: Store, reading: Reading, site: str, now: datetime) -> int:
         monitors = self._monitors(reading, site)

@@ -230,6 +230,8 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "reconciler"
     sys_version = ""
     timeout = _SECONDS
+    wbufsize = 16 * 1024  # or head and body of an answer would go in two packets, and wait for one another
+    disable_nagle_algorithm = True
 
     def log_message(self, *arguments: object) -> None:
         """Leave the log to what is decided."""

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from reconciler.alerts_check import firing_id, rule_detail
@@ -21,7 +21,7 @@ MOST_ALERTS = 500
 """How many alerts one webhook may bring."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _LEVELS = ("OK", "INFO", "WARNING", "CRITICAL")
 _LONGEST_VALUE = 200
 
@@ -178,8 +178,8 @@ def _moment(text: object, now: datetime, oldest: timedelta = OLDEST) -> datetime
     if not isinstance(text, str) or not _TIME.fullmatch(text):
         raise MessageError("a time must be written as 2026-03-04T12:00:00Z")
     try:
-        moment = datetime.fromisoformat(_to_microseconds(text))
-    except ValueError as error:
+        moment = datetime.fromisoformat(_to_microseconds(text)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise MessageError("there is no such time") from error
     if moment < now - oldest:
         raise MessageError("the message is too old")

@@ -74,6 +74,20 @@ class Tower:
                 turn.result(timeout=60)
             time.sleep(0.01)
 
+    def await_commit(self, count: int = 2) -> None:
+        """Wait for so many commits, and for the turns that follow."""
+        deadline = time.monotonic() + 30
+        while self.loop._alerts.around.goal() is None or self._read() < count:
+            assert time.monotonic() < deadline, f"there are only {len(self.subjects())} commits"
+            time.sleep(0.01)
+        self.settle()
+
+    def _read(self) -> int:
+        """Count the commits up to the one that the loop has read."""
+        reading = self.loop._alerts.around.goal()
+        ids = [commit.id for commit in reversed(self.git().history(1000))]
+        return ids.index(reading.commit) + 1 if reading is not None else 0
+
     def wait(self, seconds: float) -> None:
         """Let time pass."""
         self.now += timedelta(seconds=seconds)
