@@ -42,7 +42,7 @@ wall = time.perf_counter() - began
 os.write(report, f"{usage.ru_utime + usage.ru_stime} {wall} {usage.ru_maxrss}".encode())
 sys.exit(os.waitstatus_to_exitcode(status) & 255)
 """
-"""Starts and measures the command. A process begins with the peak memory of the one that starts it; this one is small."""
+"""Starts and measures a command. A process begins with the peak memory of what starts it; this one is small."""
 
 
 def measure(command: Command) -> tuple[Cost, str]:
