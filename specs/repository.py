@@ -320,13 +320,16 @@ class Repository:
         if not checkout.follows(self._git, branch):
             return self._set(branch, head, new)
         old = head.tree if head is not None else self._git[self._git.TreeBuilder().write()].peel(pygit2.Tree)
-        checkout.bring(self._git, old, new.tree)
-        moved = False
-        try:
-            moved = self._set(branch, head, new)
-        finally:
-            if not moved:
-                checkout.bring_back(self._git, old, new.tree)
+        with checkout.alone(self._git):
+            if self._head() != (str(head.id) if head is not None else ""):
+                return False  # another one of us moved branch and files: these files are not ours to bring back
+            checkout.bring(self._git, old, new.tree)
+            moved = False
+            try:
+                moved = self._set(branch, head, new)
+            finally:
+                if not moved:
+                    checkout.bring_back(self._git, old, new.tree)
         return moved
 
     def _set(self, branch: str, head: pygit2.Commit | None, new: pygit2.Commit) -> bool:

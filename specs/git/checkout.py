@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pygit2
@@ -24,6 +26,16 @@ def follows(repository: pygit2.Repository, branch: str) -> bool:
     if repository.state() != RepositoryState.NONE:
         raise RepositoryError(f"a merge or rebase is going on in {repository.workdir}; finish or abort it first")
     return True
+
+
+@contextmanager
+def alone(repository: pygit2.Repository) -> Iterator[None]:
+    """Keep other processes of this program from bringing the work tree along at the same time."""
+    with explained(f"cannot lock {repository.path}"):
+        file = Path(repository.path, "reconciler.lock").open("wb")  # noqa: SIM115 - closed below, where it is unlocked
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def bring(repository: pygit2.Repository, old: pygit2.Tree, new: pygit2.Tree) -> None:

@@ -3,7 +3,10 @@
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier
 
 import pygit2
 import pytest
@@ -290,6 +293,24 @@ def test_the_work_tree_comes_along(desk: Path, author: Author) -> None:
     assert (desk / "specs" / "a.yaml").read_text() == "a: 2\n"
     assert not (desk / "specs" / "b.yaml").exists()
     assert (desk / "new" / "c.yaml").read_text() == "c: 1\n"
+
+
+def test_writers_of_the_same_change_leave_a_clean_work_tree(desk: Path, author: Author) -> None:
+    start = Barrier(4, timeout=30)
+
+    def write(text: bytes) -> None:
+        repository = _at_desk(desk)
+        head = repository.resolve()
+        start.wait()
+        with suppress(RepositoryError):  # it may learn that somebody was quicker
+            repository.write({"specs/a.yaml": text}, "Change", author, onto=head)
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(2, 32):
+            list(pool.map(write, [b"a: %d\n" % number] * 4))
+
+            assert _git(desk, "status", "--porcelain") == ""
+            assert _git(desk, "show", "HEAD:specs/a.yaml") == f"a: {number}\n"
 
 
 def test_other_changes_of_the_user_stay_as_they_are(desk: Path, author: Author) -> None:
