@@ -22,7 +22,7 @@ from state.metrics.embedded import Embedded
 from state.metrics.moments import nanoseconds
 from state.metrics.vocabulary import FieldValue, Point
 from state.opening import open_store
-from state.store import Firing, Outcome
+from state.store import AlertState, Firing, Outcome
 from tests.support.alerting import FILES
 from tests.support.metering import NOON
 
@@ -151,6 +151,11 @@ class Tower:
         """Give the firings, the oldest first."""
         with closing(open_store("", self.folder / ".reconciler")) as store:
             return list(reversed(store.firings()))
+
+    def states(self) -> list[AlertState]:
+        """Give what is remembered of rules."""
+        with closing(open_store("", self.folder / ".reconciler")) as store:
+            return list(store.alert_states())
 
     def runs(self) -> list[tuple[str, Outcome]]:
         """Give cause and outcome of every run, the oldest first."""
