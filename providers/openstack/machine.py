@@ -39,7 +39,8 @@ def server(place: Place) -> Iterator[Resource]:
         requires.add(resource.address)
         yield resource
     properties |= {"ports": [*ports], **_placing(place), **_volumes(place), **_software(place, ports[0].target)}
-    requires |= {place.peer(name) for name in place.layout.machine_needs.get(place.node.name, ())}
+    # whole nodes: the endpoint next door may be placed only, and linking finds the nearest that runs
+    requires |= {place.layout.own_subject(name) for name in place.layout.machine_needs.get(place.node.name, ())}
     yield place.resource(place.address("server"), properties, requires, stands=True)
 
 

@@ -77,6 +77,8 @@ def _devices(row: Json, asked: Properties, sight: Sight) -> dict[str, Value]:
     order = _texts(asked.get("ports"))
     ports: list[Value] = [port for port in order if port in attached]
     ports += sorted(attached - set(order))
+    if row["status"] == "BUILD":  # nothing is attached yet, and all of it will be
+        return {"ports": [*order], "volumes": _list(asked.get("volumes"))}
     there = {str(one["id"]) for one in row.get("os-extended-volumes:volumes_attached") or ()}
     known = [one for one in _list(asked.get("volumes")) if isinstance(one, Mapping) and one.get("volume") in there]
     named = {one["volume"] for one in known}

@@ -197,7 +197,7 @@ class Place:
     def _towards(self, reference: Reference, machine: str, first_port: str) -> Reference:
         if machine == self.node.name and first_port and reference.attribute in _OF_SERVERS:
             return Reference(first_port, "private_address", reference.path)
-        return Reference(self.peer(machine), reference.attribute, reference.path)
+        return Reference(self.layout.own_subject(machine), reference.attribute, reference.path)
 
 
 def label_of(owner: str) -> str:

@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -78,6 +79,10 @@ topology_template:
 """
 
 
+QCOW2 = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, 2**20, 0, 1, 3 << 16, 1 << 16, 1, 0, 0)
+"""The header of an image of 1 MiB with nothing in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Specs:
     """A spec repository, and the program on it."""
@@ -124,8 +129,8 @@ def store(tmp_path: Path) -> Iterator[str]:
     """Serve images."""
     folder = tmp_path / "store"
     folder.mkdir()
-    for name in ("storage-1.4.qcow2", "frontend-2.0.tar.gz"):
-        (folder / name).write_bytes(name.encode() * 100)
+    (folder / "frontend-2.0.tar.gz").write_bytes(b"frontend" * 100)
+    (folder / "storage-1.4.qcow2").write_bytes(QCOW2.ljust(2**18, b"\0"))  # Glance looks inside
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *arguments: object) -> None:
@@ -212,12 +217,16 @@ def test_an_apply_of_twenty_servers_survives_being_killed_five_times(specs: Spec
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
     specs.run("apply", "--auto-approve")
+    alice.wait(lambda: all(server["status"] == "ACTIVE" for server in running(alice)), "all servers run")
     specs.run("plan", "--detailed-exitcode")
-    servers = alice.get("compute", "/servers/detail")["servers"]
+    servers = running(alice)
 
     assert sorted(server["name"] for server in servers) == sorted(f"farm-worker-dc-1-{n}" for n in range(20))
-    assert {server["status"] for server in servers} == {"ACTIVE"}
     assert len(alice.ids("port")) == 20
+
+
+def running(alice: Operator) -> list[Any]:
+    return list(alice.get("compute", "/servers/detail")["servers"])
 
 
 def _unpacked(script: str) -> str:
