@@ -25,13 +25,6 @@ MOST_SECONDS = 1.0
 MOST_MEGABYTES = 200
 PROCESSES = 2
 EXAMPLES = ("classic", "flame")
-OPEN = {
-    "empty-type": "the type '' is not missed",
-    "empty-parent": "the type '' is not missed",
-    "empty-property-type": "the type '' is not missed",
-    "policy-of-an-empty-type": "the type '' is not missed",
-}
-"""Cases that are not dealt with yet, and why."""
 
 
 @cache
@@ -60,13 +53,7 @@ def test_the_repository_around_them_is_good() -> None:
 
 
 @pytest.mark.timeout(600)  # the first one runs them all
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=OPEN[name], strict=True)) if name in OPEN else name
-        for name in CASES
-    ],
-)
+@pytest.mark.parametrize("name", CASES)
 def test_a_hostile_case_gets_diagnostics_and_costs_little(name: str) -> None:
     outcome = outcomes()[name]
     files = {**GOOD, **CASES[name].files()}
