@@ -88,8 +88,8 @@ class Sight:
                 view.findings += findings
             if scope.unmanaged:
                 self._look_for_foreign(view, scope, resources, pool)
-        seen = {present.provider_id.rpartition("#")[2] for present in view.present}
-        self._known = {uid: known for uid, known in self._known.items() if uid in seen}
+        there = {present.provider_id.rpartition("#")[2] for present in view.present}
+        self._known = {uid: known for uid, known in self._known.items() if uid in there}
         view.present.sort(key=lambda seen: (seen.address, seen.provider_id))
         return view
 
