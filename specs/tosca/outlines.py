@@ -96,7 +96,8 @@ class Outlines:
     def _read(self, path: str, faults: Faults) -> Outline | Unread:
         content = self._tree.read(path)
         is_inputs = bool(site_of_inputs(path))
-        if not is_inputs and b"tosca_definitions_version" not in content and b"topology_template" not in content:
+        marked = is_inputs or b"tosca_definitions_version" in content or b"topology_template" in content
+        if not marked and _is_text(content):
             return Unread(path, None, Faults(), "other")
         document, diagnostics = self.documents.load(path)
         for diagnostic in diagnostics:
@@ -186,6 +187,14 @@ def give_up(path: str, faults: Faults, error: Exception) -> Faults:
     """Give what was found in a document that is not read to its end, and why it is not."""
     why = str(error) if isinstance(error, TooMuch) else "its values refer to one another too deeply"
     return Faults([*faults.sorted(), Diagnostic(path, 1, 1, Severity.ERROR, "too-much", why)])
+
+
+def _is_text(content: bytes) -> bool:
+    """Tell text from what may be a damaged spec: passed over, its service would seem to be deleted."""
+    try:
+        return "\0" not in content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_nfv(fields: Mapping[str, Cursor]) -> bool:

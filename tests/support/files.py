@@ -11,8 +11,10 @@ from specs.errors import RepositoryError
 class Files:
     """A `specs.tree.Tree` of texts by path."""
 
-    def __init__(self, texts: Mapping[str, str], commit: str = "c0ffee" * 6 + "c0ff") -> None:
-        self._contents = {path: texts[path].encode() for path in sorted(texts)}
+    def __init__(self, texts: Mapping[str, str | bytes], commit: str = "c0ffee" * 6 + "c0ff") -> None:
+        self._contents = {
+            path: text.encode() if isinstance(text, str) else text for path, text in sorted(texts.items())
+        }
         self._commit = commit
 
     @property

@@ -97,6 +97,13 @@ def test_a_document_that_is_broken_is_reported_and_nothing_is_guessed_from_its_a
         found.raise_if_invalid()
 
 
+@pytest.mark.parametrize("content", [SERVICE.encode("utf-16"), b"\x1f\x8b\x08", b"name: caf\xe9", b"a\0b"])
+def test_what_is_no_text_is_never_passed_over(content: bytes) -> None:
+    catalogue = read_catalogue(Files({**SITES, "specs/shop.yaml": content}))
+
+    assert [(d.file, d.severity) for d in catalogue.diagnostics] == [("specs/shop.yaml", Severity.ERROR)]
+
+
 def test_an_unknown_key_at_the_top_is_told() -> None:
     assert codes(catalogue_of({"sites/lab.yaml": SITE, "a.yaml": SERVICE + "meta: {}\n"})) == ["unknown-key"]
 
