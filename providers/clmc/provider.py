@@ -25,6 +25,7 @@ from providers.clmc.builtin import Builtin
 from providers.clmc.engine import Engine, Object
 from providers.clmc.events import event_point
 from providers.clmc.expand import KIND, expand, rules_for
+from providers.clmc.kapacitor import Kapacitor
 from providers.clmc.settings import Settings, read_settings
 from specs.errors import Severity
 from specs.model import Address, Alerts, Deployment, Resource, Role, Service, Site
@@ -188,6 +189,8 @@ class Clmc:
 
 
 def _engine(settings: Settings, file: Path) -> Engine:
+    if settings.engine == "kapacitor" and settings.kapacitor is not None:
+        return Kapacitor(settings, settings.kapacitor)
     return Builtin(RuleBook(file.with_suffix(".rules")), settings.handler_secret)
 
 

@@ -14,10 +14,11 @@ from providers.clmc.engine import Engine, Object
 from providers.clmc.provider import Clmc
 from specs.model import Binding, Deployment, Resource, Site
 from specs.tosca.rules import Rule
-from specs.values import Properties
+from specs.values import Properties, Value
 from state.rulebook import RuleBook, Watched
 from tests.contract.provider_suite import ProviderSuite
 from tests.support.alerting import reading
+from tests.testbed.kapacitor.double import KapacitorDouble, running_double
 
 SECRET = "duty"
 
@@ -141,3 +142,77 @@ def case(tmp_path: Path) -> Iterator[BuiltinCase]:
 
 class TestBuiltinEngine(ProviderSuite):
     pass
+
+
+class KapacitorCase:
+    """A Kapacitor, seen from the other side."""
+
+    def __init__(self, folder: Path, double: KapacitorDouble) -> None:
+        site, deployment = monitored()
+        settings: dict[str, Value] = {
+            "engine": "kapacitor",
+            "handler_secret": SECRET,
+            "kapacitor": {"url": double.url, "sfemc_url": "http://127.0.0.1:9/sfemc", "sfemc_secret": "intake"},
+        }
+        binding = replace(site.bindings["clmc"], settings=settings)
+        self.site = replace(site, bindings={**site.bindings, "clmc": binding})
+        self.deployments = (replace(deployment, site=self.site),)
+        self._folder = folder
+        self._double = double
+        self._foreign = 0
+
+    def connect(self) -> Clmc:
+        return Clmc(Context(binding=self.site.bindings["clmc"], site=self.site, state_dir=self._folder))
+
+    def changed(self, resource: Resource) -> Resource | None:
+        script = str(resource.properties["script"]).replace("60s", "90s").replace("10s", "15s").replace("120s", "7s")
+        return replace(resource, properties={**resource.properties, "script": script, "handlers": ["http://x/y"]})
+
+    def exists(self, provider_id: str) -> bool:
+        return provider_id in self._double.tasks
+
+    def add_foreign(self, resource: Resource) -> str:
+        self._foreign += 1
+        name = f"foreign-{self._foreign}"
+        database, _, retention = str(resource.properties["database"]).rpartition(".")
+        task = {"id": name, "type": resource.properties["type"], "script": resource.properties["script"]}
+        with self._double.guard:
+            self._double.create({**task, "dbrps": [{"db": database, "rp": retention}], "status": "enabled"})
+        return name
+
+    def unmark(self, provider_id: str) -> None:
+        with self._double.guard:
+            task = self._double.tasks[provider_id]
+            task["script"] = "\n".join(
+                line for line in task["script"].splitlines() if not line.startswith(("// owner", "// secrets"))
+            )
+
+    def time_out(self, verb: str, kind: str) -> None:
+        self._double.troubles[verb] = "fail"
+
+    def refuse(self, verb: str, kind: str) -> None:
+        for name in (verb, "update") if verb == "create" else (verb,):
+            self._double.troubles[name] = "refuse"
+
+    def lose_answer(self, verb: str, kind: str) -> None:
+        self._double.troubles[verb] = "lose"
+
+    def cut_short(self, kind: str) -> None:
+        with self._double.guard:  # more than one page
+            task = next(iter(self._double.tasks.values()))
+            for number in range(120):
+                self._double.tasks.setdefault(f"a-{number}", {**task, "id": f"a-{number}", "script": "batch"})
+        self._double.troubles["list"] = "cut"
+
+    def take_down(self) -> None:
+        self._double.troubles["*"] = "fail"
+
+    def mend(self) -> None:
+        self._double.troubles.clear()
+
+
+class TestKapacitorEngine(ProviderSuite):
+    @pytest.fixture
+    def case(self, tmp_path: Path) -> Iterator[KapacitorCase]:
+        with running_double() as double:
+            yield KapacitorCase(tmp_path, double)
