@@ -13,10 +13,10 @@ import pytest
 
 ROOT = Path(__file__).parents[4]
 ENDLESS = """
-import time
+import os, time
 from reconciler.cli.interrupt import Interrupt
-with Interrupt(lambda: print("first", flush=True)) as interrupt:
-    print("ready", flush=True)
+with Interrupt(lambda: os.write(1, b"first\\n")) as interrupt:  # a handler may come while `print` prints
+    os.write(1, b"ready\\n")
     while True:
         time.sleep(0.01)
 """
