@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from policies.decide import AlertLimits, Deed, Held, Nothing, decide
+from policies.moves import Enter, moves
 from reconciler.alerts_check import text_of
 from reconciler.project import Place, Reading, open_repository
 from reconciler.settings import Alerting
@@ -42,6 +43,8 @@ class Desk:
     clock: Callable[[], datetime]
     made: list[str] = field(default_factory=list)
     """Commits on the followed branch that the goal may not hold yet."""
+    _known: set[str] = field(default_factory=set)
+    """Firings of which no process before this one has made a commit."""
     _repository: Repository | None = None
 
     def work(self, store: Store, reading: Reading) -> int:
@@ -52,6 +55,7 @@ class Desk:
         open_firings = store.firings(outcome=Outcome.OPEN)[::-1]
         if not open_firings or not self._has_caught_up(store, reading):
             return 0
+        self._known &= {firing.id for firing in open_firings}
         touched: set[str] = set()
         commits = 0
         for firing in open_firings:
@@ -88,6 +92,10 @@ class Desk:
             return end.of(Outcome.DONE, f"no service is of the chain instance {firing.sfci}")
         if _is_over(store, firing):
             return end.of(Outcome.CANCELLED, f"it was over before anything could be done: {firing.message}")
+        if commit := self._made_before(store, firing):
+            self.made.append(commit)
+            what = "it was committed before, and the note of it was lost"
+            return end.of(Outcome.DONE, what, commit=commit, subjects=_subjects(service, firing))
         limits = limits_of(reading.settings.alerts)
         match decide(service, reason_of(firing), deeds_of(store, now), limits, now):
             case Nothing(why):
@@ -96,6 +104,18 @@ class Desk:
                 return self._held(store, end, why)
             case SpecPatch() as patch:
                 return self._carried_out(store, reading, end, patch)
+
+    def _made_before(self, store: Store, firing: Firing) -> str:
+        """Find the commit that a process made for a firing before it died; looked for once in the life of this one."""
+        if firing.id in self._known or self._hindrance():
+            return ""
+        try:
+            found = _found(self._opened(store), firing.id)
+        except RepositoryError as error:
+            logger.warning("alert %s: its commit cannot be looked for: %s", firing.id, error)
+            return ""
+        self._known.add(firing.id)
+        return found
 
     def _held(self, store: Store, end: _Ending, why: str) -> Firing | None:
         """Leave a firing open until it may be acted on; one that repeats itself comes again."""
@@ -172,6 +192,11 @@ def _found(repository: Repository, firing: str) -> str:
         if trailer(commit.message, ALERT_TRAILER) == firing:
             return commit.id
     return ""
+
+
+def _subjects(service: Service, firing: Firing) -> tuple[str, ...]:
+    asked = moves(service, firing.policy, firing.trigger)
+    return tuple(f"{move.node}@{move.cluster}" if isinstance(move, Enter) else move.node for move in asked)
 
 
 def _check_base(repository: Repository, base: str, patch: SpecPatch) -> None:

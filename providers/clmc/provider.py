@@ -12,6 +12,7 @@ from providers.base import (
     Context,
     Finding,
     Foreign,
+    Health,
     Kind,
     Mark,
     PermanentError,
@@ -77,7 +78,8 @@ class Clmc:
             objects = self._engine.list()
         except ProviderError as error:
             return Snapshot(present=[], unknown={KIND: str(error)})
-        ours = [present_of(one) for one in objects if one.mark and one.mark.repository == scope.repository]
+        deaf = self._deafness() if objects else ""
+        ours = [present_of(one, deaf) for one in objects if one.mark and one.mark.repository == scope.repository]
         foreign = (
             tuple(
                 Foreign(KIND, one.id, one.name)
@@ -97,6 +99,16 @@ class Clmc:
             self.metrics().ping()
         except MetricsError as error:
             yield Finding(Severity.WARNING, f"no alert can be evaluated: {error}")
+
+    def _deafness(self) -> str:
+        """Say why our own evaluator cannot tell anything now; empty if it can, or if another engine watches."""
+        if not isinstance(self._engine, Builtin):
+            return ""
+        try:
+            self.metrics().ping()
+        except MetricsError as error:
+            return f"nothing can be evaluated: {error}"
+        return ""
 
     # --- hands ---
 
@@ -205,8 +217,8 @@ def _identity(resource: Resource) -> str:
     return identity(*(str(given[key]) for key in ("sfc", "sfci", "policy", "trigger")))
 
 
-def present_of(one: Object) -> Present:
-    """Show an alert that carries a mark."""
+def present_of(one: Object, deaf: str = "") -> Present:
+    """Show an alert that carries a mark; how it does is unknown while nothing can be heard of the metrics."""
     mark = one.mark or Mark("", Address(""), "")
     attributes: dict[str, Value] = {"id": one.id}
     return Present(
@@ -214,7 +226,7 @@ def present_of(one: Object) -> Present:
         mark=mark,
         properties=one.properties,
         attributes=attributes,
-        health=one.health,
-        reason=one.reason,
+        health=Health.UNKNOWN if deaf else one.health,
+        reason=deaf or one.reason,
         seen=digest([dict(one.properties), attributes]),
     )
