@@ -153,7 +153,18 @@ class Operator:
     # --- sweeping ---
 
     def sweep(self) -> None:
-        """Remove everything from the project."""
+        """Remove everything from the project; what hangs on something that is still going is tried again."""
+        deadline = monotonic() + 60
+        while True:
+            try:
+                self._sweep()
+                return
+            except AssertionError:
+                if monotonic() > deadline:
+                    raise
+                sleep(1)
+
+    def _sweep(self) -> None:
         found = self._everything()
         self._remove("compute", "/servers", found["server"])
         if found["server"]:
