@@ -41,7 +41,10 @@ class PermanentError(ProviderError):
 
 
 class QuotaExceeded(PermanentError):  # noqa: N818 — the word of DESIGN 7
-    """A quota or a capacity is used up; the message names it, what is used and what was wanted."""
+    """A quota or a capacity is used up; the message names it, what is used and what was wanted.
+
+    Tried again only when the same plan has removed something meanwhile.
+    """
 
 
 class Health(StrEnum):
@@ -80,6 +83,8 @@ class Present:
     health: Health = Health.HEALTHY
     reason: str = ""
     """Why it is not healthy, in words for an operator."""
+    no_room: bool = False
+    """Degraded because the system is full: `create`, called once more, tries to find it a place again."""
     seen: str
 
     @property

@@ -1,7 +1,8 @@
 """Do what a plan says: work through its graph, retry by class of error, wait for health, journal all.
 
 One thread schedules and writes the store; provider calls run in a pool, within each binding's budget.
-A failed operation stops only what comes after it. An intent is written before its call starts
+A failed operation stops only what comes after it; one that finds no room waits for what the plan
+removes from the same binding, since nothing else orders the two. An intent is written before its call starts
 and its outcome after; a process killed in between leaves an open entry and the owner mark on
 whatever it made, and the next look finds both.
 """
@@ -24,6 +25,7 @@ from providers.base import (
     PermanentError,
     Present,
     Provider,
+    QuotaExceeded,
     Scope,
     Snapshot,
     TransientError,
@@ -31,7 +33,7 @@ from providers.base import (
 )
 from reconciler.difference import Later
 from reconciler.order import Operation, Verb
-from reconciler.pace import Lane, Patience
+from reconciler.pace import Lane, Patience, Room
 from reconciler.plan import Plan
 from reconciler.progress import Finished, Listener, Report, Retrying, Settling, Started
 from reconciler.resolve import resolve
@@ -98,6 +100,8 @@ class _Task:
     deadline: float = 0.0
     made: Present | None = None
     """What the call gave, while it settles."""
+    refusal: str = ""
+    """Why it found no room, while it waits for some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,9 @@ class _Apply:
                 self._followers.setdefault(key, []).append(task)
         self._lanes: dict[str, Lane[_Task]] = {name: Lane(budget) for name, budget in hands.budgets.items()}
         self._watches = {name: _Watch() for name in hands.budgets}
+        self._rooms: dict[str, Room[_Task]] = {name: Room() for name in hands.budgets}
+        for task in self._tasks.values():
+            self._rooms[task.operation.step.binding].leaving += task.operation.verb is Verb.DELETE
         self._retries: list[tuple[float, int, _Task]] = []
         self._ticket = count()
         self._answers: SimpleQueue[_Answer | _Sight] = SimpleQueue()
@@ -169,6 +176,8 @@ class _Apply:
             if not self._stopped and (reason := interrupted()):
                 self._stop(reason)
             nap = self._start_calls()
+            if self._idle():
+                self._give_up_on_room()
             self._flush()
             if len(self._finished) < len(self._tasks) or self._calls:
                 self._hear(nap)
@@ -316,6 +325,8 @@ class _Apply:
                 seconds = self._hands.patience.delay(task.attempt, outcome.retry_after)
                 heapq.heappush(self._retries, (monotonic() + seconds, next(self._ticket), task))
                 self._listen(Retrying(task.operation, seconds, str(outcome)))
+            case QuotaExceeded():
+                self._no_room(task, str(outcome))
             case ReconcilerError():
                 self._fail(task, str(outcome))
             case Exception():
@@ -337,6 +348,8 @@ class _Apply:
         match present.health:
             case Health.HEALTHY | Health.SUSPENDED:
                 self._finish(task, Outcome.DONE)
+            case Health.DEGRADED if present.no_room:
+                self._no_room(task, present.reason)
             case Health.DEGRADED:
                 self._fail(task, present.reason or "it is degraded")
             case _:
@@ -352,6 +365,30 @@ class _Apply:
             self._writes.forgotten.append(step.address)
             self._present.pop(step.address, None)
         self._finish(task, Outcome.DONE)
+
+    # --- waiting for room ---
+
+    def _no_room(self, task: _Task, refusal: str) -> None:
+        """Try again once something the plan removes is gone; with nothing left to go, it failed."""
+        room = self._rooms[task.operation.step.binding]
+        if self._stopped or not room.leaving:
+            self._fail(task, refusal)
+            return
+        task.made, task.refusal = None, refusal
+        room.waiting.append(task)
+        self._listen(Settling(task.operation, refusal))
+
+    def _idle(self) -> bool:
+        """Tell whether nothing moves any more."""
+        queued = any(lane.waiting for lane in self._lanes.values())
+        return not (self._calls or self._retries or queued or any(watch.tasks for watch in self._watches.values()))
+
+    def _give_up_on_room(self) -> None:
+        """Let those who wait for room fail: the deletes that would make some wait for them in turn."""
+        for room in self._rooms.values():
+            while room.waiting:
+                task = room.waiting.popleft()
+                self._fail(task, task.refusal)
 
     # --- waiting for health ---
 
@@ -456,6 +493,9 @@ class _Apply:
         seconds = monotonic() - task.began if task.began else 0.0
         finished = Finished(task.operation, outcome, message, seconds)
         self._finished[task.operation.key] = finished
+        if task.operation.verb is Verb.DELETE:
+            binding = task.operation.step.binding
+            self._lanes[binding].waiting.extend(self._rooms[binding].less())
         if task.entry is not None:
             ended = replace(task.entry, outcome=outcome, message=message, ended_at=self._hands.clock())
             self._writes.entries.append(ended)
@@ -466,9 +506,12 @@ class _Apply:
         self._stopped = reason
         idle = [retry[2] for retry in self._retries]
         idle += [task for lane in self._lanes.values() for task in lane.waiting]
+        idle += [task for room in self._rooms.values() for task in room.waiting]
         idle += [task for task in self._tasks.values() if task.attempt == 0]
         settling = [task for watch in self._watches.values() for task in watch.tasks.values()]
         self._retries.clear()
+        for room in self._rooms.values():
+            room.waiting.clear()
         for lane in self._lanes.values():
             lane.waiting.clear()
         for watch in self._watches.values():

@@ -1,4 +1,4 @@
-"""How fast and how hard apply tries: backoff, deadlines and the call budget of each binding."""
+"""How fast and how hard apply tries: backoff, deadlines, the call budget of each binding and who waits for room."""
 
 from __future__ import annotations
 
@@ -59,3 +59,18 @@ class Lane(Generic[Waiting]):
     def leave(self) -> None:
         """Give a place back."""
         self._busy -= 1
+
+
+@dataclass(slots=True)
+class Room(Generic[Waiting]):
+    """Who found no room in one binding while the plan still removes something there."""
+
+    leaving: int = 0
+    """Deletes that have not ended."""
+    waiting: deque[Waiting] = field(default_factory=deque)
+
+    def less(self) -> list[Waiting]:
+        """Count the end of a delete and give who tries again: the first in line, and everybody after the last."""
+        self.leaving -= 1
+        ready = min(1, len(self.waiting)) if self.leaving else len(self.waiting)
+        return [self.waiting.popleft() for _ in range(ready)]

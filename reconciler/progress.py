@@ -27,7 +27,7 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """The call was taken, and what it made is not healthy yet."""
+    """The call was taken, and what it made is not healthy yet; or it waits for room."""
 
     operation: Operation
     why: str

@@ -15,7 +15,10 @@ from specs.values import Properties, Value
 _BUSY = frozenset(
     {"BUILD", "REBUILD", "REBOOT", "HARD_REBOOT", "RESIZE", "REVERT_RESIZE", "MIGRATING", "PASSWORD", "UNKNOWN"}
 )
-_RUNNING = frozenset({"ACTIVE", "RESIZE", "VERIFY_RESIZE", "MIGRATING", "REBOOT", "HARD_REBOOT", "REBUILD", "BUILD"})
+_RUNNING = frozenset(
+    {"ACTIVE", "RESIZE", "VERIFY_RESIZE", "MIGRATING", "REBOOT", "HARD_REBOOT", "REBUILD", "BUILD", "DELETED"}
+)
+"""Nothing has to be started: it runs, will run, or is listed for the moment until its host has let go of it."""
 _REMOVING = frozenset({"deleting", "soft-deleting"})
 _NO_HOST = ("No valid host was found", "Exhausted all hosts")
 
@@ -140,7 +143,7 @@ def _addresses(port: Json) -> list[str]:
 def health_of(row: Json) -> tuple[Health, str]:
     """Say how a server is doing, with Nova's own words where something failed."""
     status, task = str(row["status"]), row.get("OS-EXT-STS:task_state")
-    if task in _REMOVING:
+    if task in _REMOVING or status == "DELETED":
         return Health.PROGRESSING, "it is being deleted"
     if status == "ERROR":
         return Health.DEGRADED, _fault(row)
@@ -153,9 +156,23 @@ def health_of(row: Json) -> tuple[Health, str]:
     return Health.HEALTHY, ""
 
 
+def found_no_host(row: Json) -> bool:
+    """Tell whether it failed because no host took it."""
+    return row["status"] == "ERROR" and not _launched(row) and is_no_host(_message(row))
+
+
+def is_no_host(message: str) -> bool:
+    """Tell whether Nova says that no host has room."""
+    return any(words in message for words in _NO_HOST)
+
+
+def _message(row: Json) -> str:
+    return str((row.get("fault") or {}).get("message") or "Nova gives no reason").rstrip(". ")
+
+
 def _fault(row: Json) -> str:
-    message = str((row.get("fault") or {}).get("message") or "Nova gives no reason").rstrip(". ")
-    if any(words in message for words in _NO_HOST):
+    message = _message(row)
+    if is_no_host(message):
         flavor = row.get("flavor") or {}
         size = f"{flavor.get('vcpus')} vCPU, {flavor.get('ram')} MiB memory, {flavor.get('disk')} GiB disk"
         return f"{message}: no host takes {size}; free some, ask for less, or place it elsewhere"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from providers.base import Health, Mark, PermanentError, Present
+from providers.base import Health, Mark, PermanentError, Present, QuotaExceeded, TransientError
 from providers.openstack.cloud import Cloud, Json, Service
 from providers.openstack.cloud_init import user_data
 from providers.openstack.errors import Gone
 from providers.openstack.hand import must_be_free, must_be_ours
 from providers.openstack.images import image_named, image_of_system
-from providers.openstack.machines import attributes_of, health_of, read_server
+from providers.openstack.machines import attributes_of, found_no_host, health_of, is_no_host, read_server
 from providers.openstack.marks import is_ours, mapping, object_tag, owner_tag, read_mapping
 from providers.openstack.nova import all_flavors, remove, smallest
 from providers.openstack.patrol import Patrol
@@ -54,18 +55,27 @@ class ServerHand:
         health = health_of(row)
         if health[0] is Health.HEALTHY:
             attributes["state"] = "started"
-        return shown(str(row["id"]), mark, read_server(row, sight), attributes, health)
+        present = shown(str(row["id"]), mark, read_server(row, sight), attributes, health)
+        return replace(present, no_room=found_no_host(row))
 
     # --- making ---
 
     def create(self, resource: Resource, mark: Mark) -> Present:
-        """Ask for a server; it comes up by itself."""
+        """Ask for a server; it comes up by itself. One that no host took makes way for a new one."""
         row = self._find(mark)
-        if row is not None:
+        if row is not None and not found_no_host(row):
             return self.present(row, mark, Live(self._cloud, self._names))
+        if row is not None:
+            self._clear_away(str(row["id"]), resource)
         body = self._body(resource, mark)
         made = self._cloud.call(_COMPUTE, "POST", "/servers", doing=f"create {resource.address}", body=body)
         return self.present(_begun(made["server"]["id"], body["server"]), mark, Bulk(self._names, {}))
+
+    def _clear_away(self, number: str, resource: Resource) -> None:
+        """Remove what is on no host, which is done at once."""
+        remove(self._cloud, f"/servers/{number}", f"create {resource.address} anew")
+        if self._get(number) is not None:
+            raise TransientError(f"cannot create {resource.address}: {number}, which no host took, is still going")
 
     def _body(self, resource: Resource, mark: Mark) -> Json:
         said = resource.properties
@@ -203,14 +213,16 @@ class ServerHand:
         if row is None:
             raise Gone(f"cannot {doing}: {number} is gone")
         if moved and row["status"] not in states and (row.get("flavor") or {}).get("original_name") == moved:
-            raise PermanentError(f"cannot {doing}: {self._last_fault(number)}")
+            raise self._taken_back(number, doing)
         return row
 
-    def _last_fault(self, number: str) -> str:
+    def _taken_back(self, number: str, doing: str) -> PermanentError:
         found = self._cloud.call(_COMPUTE, "GET", f"/servers/{number}/os-instance-actions", doing="read what Nova did")
         actions: list[Json] = found.get("instanceActions") or [{}]
         latest = actions[0]
-        return f"Nova took back the {latest.get('action', 'change')}: {latest.get('message') or 'no host may take it'}"
+        said = latest.get("message") or "no host may take it"
+        kind = QuotaExceeded if is_no_host(said) else PermanentError
+        return kind(f"cannot {doing}: Nova took back the {latest.get('action', 'change')}: {said}")
 
     def _attach(self, number: str, said: Properties, there: Properties, doing: str) -> None:
         """Attach and detach ports and volumes."""
@@ -259,7 +271,7 @@ class ServerHand:
             return None
         remove(self._cloud, f"/servers/{current.provider_id}", f"delete {current.address}")
         left = self._get(current.provider_id)
-        if left is None or left["status"] in ("DELETED", "SOFT_DELETED"):
+        if left is None or left["status"] == "SOFT_DELETED":
             return None
         left["OS-EXT-STS:task_state"] = "deleting"
         return self.present(left, current.mark, Live(self._cloud, self._names))

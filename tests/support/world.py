@@ -103,6 +103,7 @@ class Thing:
     mark: Mark | None
     properties: Properties
     health: Health = Health.HEALTHY
+    no_room: bool = False
 
 
 Hook = Callable[[str, Address], None]
@@ -123,6 +124,8 @@ class World:
     findings: tuple[Finding, ...] = ()
     slow: int = 0
     """How many looks a new object stays Progressing."""
+    room: int = 1_000_000
+    """How many objects find a place; the others are made and stay without one."""
     wrongs: list[str] = field(default_factory=list)
     """Calls that came in the wrong order."""
     replacing: set[Address] = field(default_factory=set)
@@ -238,19 +241,23 @@ class Memory:
     def _create(self, resource: Resource, mark: Mark) -> Present:
         world = self.world
         for thing in world.find(resource.address):
-            if thing.mark == mark:
+            if thing.mark == mark and not thing.no_room:
                 return _seen(thing)
+            if thing.no_room:
+                del world.things[thing.id]
         if world.find(resource.address) and not KINDS[parse_address(resource.address).kind].create_before_delete:
             raise PermanentError(f"{resource.address} is there already, as something else")
         there = set(world.addresses())
         missing = [needed for needed in resource.requires if needed not in there]
         if missing:
             world.wrongs.append(f"{resource.address} was made before {missing}")
+        full = sum(not thing.no_room for thing in world.things.values()) >= world.room
         thing = Thing(
             id=world.new_id(),
             mark=mark,
             properties=_kept(resource.properties),
-            health=Health.PROGRESSING if world.slow else Health.HEALTHY,
+            health=Health.DEGRADED if full else Health.PROGRESSING if world.slow else Health.HEALTHY,
+            no_room=full,
         )
         world.things[thing.id] = thing
         return _seen(thing)
@@ -308,5 +315,7 @@ def _seen(thing: Thing) -> Present:
         properties={**thing.properties, "default": "of the service"},
         attributes=attributes,
         health=thing.health,
+        reason="there is no room" if thing.no_room else "",
+        no_room=thing.no_room,
         seen=digest([thing.properties, attributes]),
     )

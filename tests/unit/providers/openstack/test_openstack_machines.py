@@ -11,7 +11,7 @@ import pytest
 
 from providers.base import Health, PermanentError, TransientError
 from providers.openstack.cloud import Cloud, Json
-from providers.openstack.machines import health_of, read_server
+from providers.openstack.machines import found_no_host, health_of, read_server
 from providers.openstack.nova import smallest
 from providers.openstack.patrol import Patrol
 from providers.openstack.record import pack
@@ -41,6 +41,7 @@ def row(**more: Any) -> Json:
         ({}, Health.HEALTHY, ""),
         ({"status": "BUILD", "OS-EXT-STS:task_state": "spawning"}, Health.PROGRESSING, "build, spawning"),
         ({"OS-EXT-STS:task_state": "deleting"}, Health.PROGRESSING, "being deleted"),
+        ({"status": "DELETED"}, Health.PROGRESSING, "being deleted"),
         ({"status": "VERIFY_RESIZE"}, Health.PROGRESSING, "not confirmed"),
         ({"status": "SHUTOFF"}, Health.DEGRADED, "it is shutoff"),
         ({"status": "SHUTOFF", "OS-EXT-STS:task_state": "powering-on"}, Health.PROGRESSING, "powering-on"),
@@ -79,6 +80,24 @@ def test_what_never_ran_has_to_be_made_anew() -> None:
     assert read_server(failed, SIGHT)["launched"] is False
     assert read_server(fallen, SIGHT)["launched"] is True
     assert read_server(fallen, SIGHT)["running"] is False
+
+
+@pytest.mark.parametrize(
+    ("status", "launched", "message", "found"),
+    [
+        ("ERROR", None, "No valid host was found. There are not enough hosts available.", True),
+        ("ERROR", None, "Exceeded maximum number of retries. Exhausted all hosts available for retrying", True),
+        ("ERROR", None, "Build of instance s1 aborted", False),
+        ("ERROR", "2026-01-01T00:00:00", "No valid host was found. ", False),
+        ("ACTIVE", "2026-01-01T00:00:00", "No valid host was found. ", False),
+    ],
+)
+def test_only_what_never_found_a_host_may_find_one_later(
+    status: str, launched: str | None, message: str, found: bool
+) -> None:
+    server = row(status=status, fault={"message": message}, **{"OS-SRV-USG:launched_at": launched})
+
+    assert found_no_host(server) is found
 
 
 FLAVORS: list[Json] = [
