@@ -1,54 +1,109 @@
-"""Who may say what is applied: where signers are named, only commits signed by one of them count."""
+"""Who may say what is applied: where signers are named, only commits signed by one of them count.
+
+That they were named is written down in the folder of local state. Neither a commit that does not name them nor
+a branch that was rewritten takes it back: only a signed commit that follows does.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from reconciler.settings import Settings
-from reconciler.settings_kept import settings_of
+from reconciler.project import Place, Reading
 from specs.errors import RepositoryError
 from specs.repository import Repository
 from state.store import Outcome, Store
 
 logger = logging.getLogger(__name__)
 
+_FILE = "trust.json"
 _RUNS = 200
 """Runs that are looked at for what was applied last."""
 
 
-def check_signature(repository: Repository, commit: str, demands: tuple[Settings, ...], folder: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class _Demand:
+    """Who has to have signed what is applied, and the last commit that said so."""
+
+    signers: str
+    commit: str
+
+
+def check_trust(place: Place, reading: Reading, repository: Callable[[], Repository]) -> str:
     """Give who signed a commit, as far as anybody asks; `RepositoryError` if it is signed by none of those allowed.
 
-    `demands` are the settings of the commit and of the one that was trusted before it: a commit that drops
-    `allowed_signers` must itself be signed. A relative path is looked for in `folder`, the reconciler's own.
+    It has to satisfy itself and what was asked for before. A relative path is looked for in the reconciler's own
+    folder.
     """
-    files = sorted({settings.allowed_signers for settings in demands if settings.allowed_signers})
-    signers = [repository.verify_signature(commit, folder / Path(file).expanduser()) for file in files]
-    return ", ".join(dict.fromkeys(signers))
-
-
-def refuse_local(settings: Settings) -> None:
-    """Refuse to apply files nobody can have signed."""
-    if settings.allowed_signers:
-        raise RepositoryError(
-            f"only commits signed by those in {settings.allowed_signers} are applied; leave out --local, and commit"
-        )
-
-
-def settings_before(repository: Repository, commit: str, store: Store) -> tuple[Settings, ...]:
-    """Give the settings of the last commit before this one that was applied, if there is one."""
-    for applied in applied_before(repository, commit, store):
-        return (settings_of(repository.tree(applied), store)[0],)
-    return ()
-
-
-def applied_before(repository: Repository, commit: str, store: Store) -> Iterator[str]:
-    """Give the commits that runs applied and this one stands on, the latest run first."""
-    for applied in dict.fromkeys(run.commit for run in store.runs(limit=_RUNS) if run.outcome is Outcome.DONE):
+    named, before = reading.settings.allowed_signers, _demanded(place)
+    if not (named or before):
+        return ""
+    if place.local:
+        signers = named or (before.signers if before else "")
+        raise RepositoryError(f"only commits signed by those in {signers} are applied; leave out --local, and commit")
+    signed_by = [_signer(place, repository(), reading.commit, named)] if named else []
+    if before and before.signers != named:
         try:
-            if repository.is_ancestor(applied, commit):
-                yield applied
-        except RepositoryError as error:  # the branch was rewritten, or the files of a working tree were applied
-            logger.debug("%s is passed over: %s", applied, error)
+            signed_by.append(_signer(place, repository(), reading.commit, before.signers))
+        except RepositoryError as error:
+            raise RepositoryError(
+                f"{error}; {before.commit[:12]} asked for that, and {place.state_dir / _FILE} remembers it"
+            ) from error
+    if before is None or _follows(repository(), before.commit, reading.commit):
+        _demand(place, _Demand(named, reading.commit))
+    return ", ".join(dict.fromkeys(signed_by))
+
+
+def trusted_before(place: Place, repository: Repository, commit: str, store: Store) -> Iterator[str]:
+    """Give the commits this one stands on that were trusted or applied, the latest first."""
+    demand = _demanded(place)
+    runs = [run.commit for run in store.runs(limit=_RUNS) if run.outcome is Outcome.DONE]
+    for trusted in dict.fromkeys([demand.commit, *runs] if demand else runs):
+        if _follows(repository, trusted, commit):
+            yield trusted
+
+
+def _signer(place: Place, repository: Repository, commit: str, file: str) -> str:
+    return repository.verify_signature(commit, place.directory / Path(file).expanduser())
+
+
+def _follows(repository: Repository, older: str, newer: str) -> bool:
+    try:
+        return repository.is_ancestor(older, newer)
+    except RepositoryError as error:  # the branch was rewritten, or the files of a working tree were applied
+        logger.debug("%s is passed over: %s", older, error)
+        return False
+
+
+def _demanded(place: Place) -> _Demand | None:
+    file = place.state_dir / _FILE
+    try:
+        found = json.loads(file.read_bytes())
+        return _Demand(str(found["signers"]), str(found["commit"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RepositoryError(
+            f"{file}, which says who must have signed what is applied, cannot be read: {error}"
+        ) from error
+
+
+def _demand(place: Place, demand: _Demand) -> None:
+    """Write a demand down, whole or not at all; one for nobody takes it back."""
+    file = place.state_dir / _FILE
+    scratch = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        if not demand.signers:
+            file.unlink(missing_ok=True)
+            return
+        place.state_dir.mkdir(mode=0o700, exist_ok=True)
+        scratch.write_text(json.dumps(asdict(demand)), "utf-8")
+        scratch.replace(file)
+    except OSError as error:
+        raise RepositoryError(
+            f"{file}, which says who must have signed what is applied, cannot be written: {error.strerror}"
+        ) from error

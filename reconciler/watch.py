@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from reconciler.lines import count
 from reconciler.project import Place, Reading, open_repository, read_tree
 from reconciler.settings import Settings
-from reconciler.trust import applied_before, check_signature, refuse_local, settings_before
+from reconciler.trust import check_trust, trusted_before
 from specs.errors import ReconcilerError, Severity
 from specs.patch import ALERT_TRAILER, trailer
 from specs.repository import Repository
@@ -44,7 +44,7 @@ class Watch:
         if tree.commit == self._head:
             return False
         self._head = tree.commit
-        return self._accept(tree, store, self._before(store)) or (self.good is None and self._go_back(store))
+        return self._accept(tree, store) or (self.good is None and self._go_back(store))
 
     def cause(self) -> str:
         """Say why the good commit is applied: `push`, or `alert` and the id of the firing that made it."""
@@ -69,7 +69,7 @@ class Watch:
             self._repository = Repository.open(str(self.place.directory), self.place.state_dir)
         return self._repository
 
-    def _accept(self, tree: Tree, store: Store, trusted: tuple[Settings, ...]) -> bool:
+    def _accept(self, tree: Tree, store: Store) -> bool:
         """Read a commit and keep it, if it is any good."""
         name = tree.commit[:12]
         reading = read_tree(tree, store)
@@ -80,7 +80,7 @@ class Watch:
                 logger.error("%s", diagnostic)
             return False
         try:
-            signers = self._check_trust(reading, trusted)
+            signers = check_trust(self.place, reading, self._opened)
             self.identity = reading.settings.id or self._opened().identity()
         except ReconcilerError as error:
             logger.error("%s is not applied: %s", name, error)
@@ -90,26 +90,13 @@ class Watch:
         self._follow(reading.settings)
         return True
 
-    def _check_trust(self, reading: Reading, trusted: tuple[Settings, ...]) -> str:
-        if self.place.local:
-            refuse_local(reading.settings)
-            return ""
-        return check_signature(self._opened(), reading.commit, (reading.settings, *trusted), self.place.directory)
-
-    def _before(self, store: Store) -> tuple[Settings, ...]:
-        """Give the settings of the commit that was trusted last."""
-        if self.good is not None:
-            return (self.good.settings,)
-        return () if self.place.local else settings_before(self._opened(), self._head, store)
-
     def _go_back(self, store: Store) -> bool:
-        """Begin with the last commit that was applied, where the latest is no good."""
+        """Begin with the last commit that was trusted or applied, where the latest is no good."""
         if self.place.local:
             return False
         repository = self._opened()
-        return any(
-            self._accept(repository.tree(commit), store, ()) for commit in applied_before(repository, self._head, store)
-        )
+        before = trusted_before(self.place, repository, self._head, store)
+        return any(self._accept(repository.tree(commit), store) for commit in before)
 
     def _follow(self, settings: Settings) -> None:
         """Turn to another branch if the settings name one."""

@@ -8,6 +8,7 @@ from reconciler.cli.opening import place_of
 from reconciler.cli.parser import Options
 from reconciler.cli.terminal import Screen
 from reconciler.project import opened
+from reconciler.trust import check_trust
 from reconciler.turn import working_on
 from specs.errors import SettingsError
 from specs.model import Address, parse_address
@@ -20,7 +21,9 @@ def run(options: Options, screen: Screen) -> Exit:
     except ValueError as error:
         raise SettingsError(str(error)) from error
     with opened(place_of(options)) as project:
-        ground = project.ground(project.read())
+        reading = project.read()
+        ground = project.ground(reading)
+        check_trust(project.place, reading, lambda: project.repository)
         if site not in ground.catalogue.sites:
             raise SettingsError(f"no site {site!r}; there are {', '.join(ground.catalogue.sites) or 'none'}")
         with working_on(ground, site):

@@ -22,8 +22,8 @@ from reconciler.plan_document import Document, moved
 from reconciler.plan_file import read_plan_file
 from reconciler.planning import Planned, document_of, left_behind, plan_site
 from reconciler.progress import Report
-from reconciler.project import Place, Project, Reading, opened
-from reconciler.trust import check_signature, refuse_local, settings_before
+from reconciler.project import Place, Project, opened
+from reconciler.trust import check_trust
 from reconciler.turn import Ground, carry_out, working_on
 from specs.errors import ReconcilerError, SettingsError, Severity
 
@@ -110,22 +110,13 @@ def _from_file(options: Options, project: Project) -> _Task:
 def _ground(project: Project, options: Options) -> Ground:
     reading = project.read()
     ground = project.ground(reading)
-    _check_trust(project, reading)
+    check_trust(project.place, reading, lambda: project.repository)
     if not options.parallelism:
         return ground
     settings = ground.settings
     sites = {name: replace(own, parallelism=options.parallelism) for name, own in settings.sites.items()}
     defaults = replace(settings.defaults, parallelism=options.parallelism)
     return replace(ground, settings=replace(settings, sites=sites, defaults=defaults))
-
-
-def _check_trust(project: Project, reading: Reading) -> None:
-    if project.place.local:
-        refuse_local(reading.settings)
-        return
-    repository, commit = project.repository, reading.commit
-    demands = (reading.settings, *settings_before(repository, commit, project.store))
-    check_signature(repository, commit, demands, project.place.directory)
 
 
 # --- doing it --------------------------------------------------------------------------------------
