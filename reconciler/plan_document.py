@@ -11,6 +11,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import TypeAlias
 
+from providers.base import Finding
 from reconciler.plan_view import DriftView, PlanView, StepView
 from reconciler.shown import Marker, Shown, ShownProperties
 from reconciler.step import Action, Reason, Step
@@ -35,14 +36,16 @@ def plan_document(commit: str, created_at: datetime, views: Sequence[PlanView], 
         "resource_drift": [_drift_of(drift) for view in views for drift in view.drift],
         "held_changes": [{**_change_of(held.view), "why": held.why} for view in views for held in view.held],
         "unseen": [{"address": str(item.address), "reason": item.reason} for view in views for item in view.unseen],
-        "findings": [
-            {"severity": str(f.severity), "message": f.message, "address": str(f.address) if f.address else None}
-            for view in views
-            for f in view.findings
-        ],
+        "findings": [finding_document(finding) for view in views for finding in view.findings],
         "errors": [{"message": message} for message in said],
         "summary": _summary(views),
     }
+
+
+def finding_document(finding: Finding) -> Document:
+    """Put one remark of a provider into a document."""
+    address = str(finding.address) if finding.address else None
+    return {"severity": str(finding.severity), "message": finding.message, "address": address}
 
 
 def _errors(view: PlanView) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from providers.base import Finding, Kind, Present
 from reconciler.diff import Seen
@@ -36,6 +36,8 @@ class StepView:
     """Everything that is compared, as it is; of what goes, everything there is."""
     after: ShownProperties | None
     changes: tuple[PropertyView, ...]
+    attributes: ShownProperties = field(default_factory=dict)
+    """What else is known of what is there; only where somebody asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,17 @@ def view_plan(plan: Plan, seen: Seen, present: Mapping[Address, Present]) -> Pla
         unchanged=plan.unchanged,
         tripped=plan.tripped,
     )
+
+
+def with_attributes(view: PlanView) -> PlanView:
+    """Add to every step what is known beyond its properties: ids, addresses, the bits of a port."""
+    steps = (
+        replace(item, attributes=show_all(item.step.present.attributes, frozenset(), lambda address: None))
+        if item.step.present is not None
+        else item
+        for item in view.steps
+    )
+    return replace(view, steps=tuple(steps))
 
 
 @dataclass(frozen=True, slots=True)

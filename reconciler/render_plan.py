@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from providers.base import Finding
 from reconciler.difference import Nothing, Origin, Unseen
 from reconciler.lines import Line, Span, Style, count, line
 from reconciler.plan_view import DriftView, HeldView, PlanView, PropertyView, StepView
@@ -60,7 +61,7 @@ def render(view: PlanView, explain: Explain) -> Iterator[Line]:
     yield from _section("What apply will do:", _steps(view, explain))
     yield from _section("Held back:", _held(view.held))
     yield from _section("Unknown, and left alone:", _unseen(view.unseen))
-    yield from _section("Remarks:", _findings(view))
+    yield from _section("Remarks:", finding_lines(view.findings))
     if view.tripped:
         yield line()
         yield line(Span(f"The mass-change breaker stops this plan: {view.tripped}", Style.BAD))
@@ -120,6 +121,8 @@ def _steps(view: PlanView, explain: Explain) -> Iterator[Line]:
         yield line(Span(head, _STYLES[step.action]), Span(f"  # {because}", Style.QUIET))
         if step.action is not Action.DELETE:
             yield from _properties(step_view.changes, explain, movers=step.action is not Action.CREATE)
+        for name, value in step_view.attributes.items():
+            yield line(Span(f"      = {name} = {write(value)}", Style.QUIET))
     yield from _records(view)
 
 
@@ -152,8 +155,9 @@ def _unseen(unseen: Iterable[Unseen]) -> Iterator[Line]:
         yield line(Span(f"  ? {item.address}", Style.WARN), Span(f"  # {item.reason}", Style.QUIET))
 
 
-def _findings(view: PlanView) -> Iterator[Line]:
-    for finding in view.findings:
+def finding_lines(findings: Iterable[Finding]) -> Iterator[Line]:
+    """Write what providers remark."""
+    for finding in findings:
         about = f"{finding.address}: " if finding.address else ""
         yield line("  ", Span(f"{finding.severity}:", _SEVERITIES[finding.severity]), f" {about}{finding.message}")
 

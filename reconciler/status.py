@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from providers.base import Health, Present
+from providers.base import Finding, Health, Present
 from reconciler.difference import Difference, Gone, Recognised, Unseen
 from specs.model import Address, Desired, parse_address
 from state.store import Lock, Run, Suspension
@@ -85,6 +85,8 @@ class SiteStatus:
     sync: Sync
     health: Health
     services: tuple[ServiceStatus, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """What the providers remark: a cable that is missing, a quota that will not do."""
     records: Records
     """Its own runs, lock and suspensions."""
     problem: str = ""
@@ -111,6 +113,7 @@ def site_status(
     differences: Iterable[Difference],
     present: Mapping[Address, Present],
     records: Records,
+    findings: Iterable[Finding] = (),
 ) -> SiteStatus:
     """Sum up one look at a site; `services` are those git wants there."""
     differences = tuple(differences)
@@ -139,6 +142,7 @@ def site_status(
         commit=desired.commit,
         sync=Sync.SYNCED,
         health=Health.HEALTHY,
+        findings=tuple(findings),
         records=records.of(desired.site),
     )
     return whole.with_services(found)

@@ -165,7 +165,11 @@ class Objects:
         faults = tuple(dict.fromkeys(reading.strays))
         if not properties and not faults:
             faults = ("its rules do not fit together",)
-        attributes: dict[str, Value] = {"labels": sorted(flow.label for flow in reading.flows)}
+        used = sorted({port for flow in reading.flows for port in (*flow.hops, *(drop.port for drop in flow.drops))})
+        attributes: dict[str, Value] = {
+            "labels": sorted(flow.label for flow in reading.flows),
+            "bits": {str(port): self._sight.wiring.bits[port] for port in used},
+        }
         if "links" in properties:
             attributes["links"] = properties["links"]
         if faults:

@@ -69,6 +69,8 @@ class Options(argparse.Namespace):
     address: str
     id: str
     dot: bool
+    svg: bool
+    fabric: bool
     folder: str
     shell: str
 
@@ -167,7 +169,10 @@ def _add_global(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout and nothing else there")
     parser.add_argument(
-        "-v", "--verbose", action="store_true", help="say more on stderr; show where internal errors come from"
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="say more; show attributes in plans, and where internal errors come from",
     )
 
 
@@ -202,8 +207,13 @@ def _add_reading(command: Command) -> None:
     command("drift", "Show what the world changed; writes nothing anywhere")
     history = command("history", "Show commits and the runs that applied them")
     history.add_argument("--limit", type=_count, metavar="N", default=20, help="how many commits; default: 20")
-    graph = command("graph", "Show resources and what they require")
-    graph.add_argument("--dot", action="store_true", help="as a graph in the DOT language")
+    graph = command("graph", "Show switches, links and what goes over them, then resources and what they require")
+    graph.add_argument("--fabric", action="store_true", help="only switches, links and what goes over them")
+    drawn = graph.add_mutually_exclusive_group()
+    drawn.add_argument(
+        "--dot", action="store_true", help="resources, or with --fabric the fabric, as a graph in the DOT language"
+    )
+    drawn.add_argument("--svg", action="store_true", help="the fabric of one site as a picture")
 
 
 def _add_doing(command: Command) -> None:

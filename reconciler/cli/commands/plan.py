@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.cli.exits import Exit, worst
@@ -11,6 +12,7 @@ from reconciler.cli.parser import Options
 from reconciler.cli.show_plan import show_plans, warn_of
 from reconciler.cli.terminal import Screen
 from reconciler.plan_file import PlanFile, write_plan_file
+from reconciler.plan_view import with_attributes
 from reconciler.planning import Planned, document_of, left_behind, plan_site
 from reconciler.project import opened
 from specs.errors import ReconcilerError
@@ -31,7 +33,7 @@ def run(options: Options, screen: Screen) -> Exit:
         if options.json:
             screen.document(document_of(ground, planned, failed))
         elif planned or not failed:
-            show_plans(planned, screen)
+            show_plans(map(_detailed, planned) if options.verbose else planned, screen)
         warn_of(left_behind(ground, choice), screen)
         for fault in failed.values():
             say(fault, screen)
@@ -43,6 +45,10 @@ def run(options: Options, screen: Screen) -> Exit:
             write_plan_file(Path(options.out), PlanFile(document=document, choice=choice, sites=sites))
             screen.note(f"written to {options.out}; do it with: reconciler apply {options.out}")
     return _exit(options, planned)
+
+
+def _detailed(planned: Planned) -> Planned:
+    return replace(planned, view=with_attributes(planned.view))
 
 
 def _exit(options: Options, planned: list[Planned]) -> Exit:

@@ -12,9 +12,10 @@ from reconciler.cli.parser import Options
 from reconciler.cli.show_run import run_document, run_text
 from reconciler.cli.terminal import Screen
 from reconciler.lines import Line, Span, Style, count, line, table
-from reconciler.plan_document import Document, Json
+from reconciler.plan_document import Document, Json, finding_document
 from reconciler.planning import left_behind
 from reconciler.project import opened
+from reconciler.render_plan import finding_lines
 from reconciler.status import SITE, Records, ServiceStatus, SiteStatus, Sync, blind_status, site_status
 from reconciler.turn import Ground, look
 from specs.errors import ReconcilerError
@@ -50,7 +51,10 @@ def _status(ground: Ground, site: str, choice: Choice, records: Records) -> Site
     except ReconcilerError as error:
         return blind_status(site, ground.catalogue.commit, str(error), records)
     services = [service.name for service in ground.catalogue.services_on(site)]
-    status = site_status(seen.desired, services, seen.comparison.differences, seen.comparison.present, records)
+    findings = [finding for name in sorted(seen.findings) for finding in seen.findings[name]]
+    status = site_status(
+        seen.desired, services, seen.comparison.differences, seen.comparison.present, records, findings
+    )
     if not choice.services:
         return status
     return status.with_services(tuple(item for item in status.services if item.name in choice.services))
@@ -81,6 +85,7 @@ def _lines(status: SiteStatus) -> Iterator[Line]:
         yield from (line("    ", Span(reason, Style.QUIET)) for reason in service.reasons[:_MOST_REASONS])
         if (more := len(service.reasons) - _MOST_REASONS) > 0:
             yield line(Span(f"    and {more} more of {service.name}", Style.QUIET))
+    yield from finding_lines(status.findings)
 
 
 def _row(service: ServiceStatus) -> tuple[str | Span, ...]:
@@ -126,6 +131,7 @@ def _document(status: SiteStatus) -> Document:
         "health": str(status.health),
         "problem": status.problem,
         "services": [_service(service) for service in status.services],
+        "findings": [finding_document(finding) for finding in status.findings],
         "last_run": run_document(records.runs[0]) if records.runs else None,
         "suspension": _suspension(records.suspension(status.name)),
         "lock": _lock(records),

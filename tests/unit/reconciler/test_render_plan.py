@@ -9,7 +9,7 @@ from reconciler.difference import Nothing
 from reconciler.explain import explain
 from reconciler.holds import Limits
 from reconciler.plan_document import Document, moved, plan_document
-from reconciler.plan_view import PlanView, view_plan
+from reconciler.plan_view import PlanView, view_plan, with_attributes
 from reconciler.render_plan import render, summary
 from reconciler.shown import Shown
 from specs.errors import Severity
@@ -108,6 +108,16 @@ What apply will do:
   . 1 record of what is gone will be dropped
 
 Plan: 2 to add, 1 to change, 1 to destroy."""
+    )
+
+
+def test_who_asks_sees_what_is_known_beyond_properties(made: Bench) -> None:
+    made.turn(plain("a"))
+    shown = view(made, wanted(resource("a", size=2)))
+
+    assert "      = id = " not in text(shown)
+    assert '      ~ size = 1 -> 2  # the spec changed it\n      = id = "id-0001"\n      = ip = "10.0.0.1"' in text(
+        with_attributes(shown)
     )
 
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from providers.base import Health, Mark, Present
+from providers.base import Finding, Health, Mark, Present
 from reconciler.difference import Difference, Gone, Missing, Recognised, Surplus, Unseen
 from reconciler.status import Records, SiteStatus, Sync, blind_status, site_status, worst
+from specs.errors import Severity
 from specs.model import Address, Desired, Resource
 from state.store import Item, Lock, Run, Suspension
 from tests.support.world import place, resource, wanted
@@ -61,6 +62,15 @@ def test_the_worst_resource_makes_the_health_and_says_why() -> None:
 
     assert (found.sync, found.health) == (Sync.SYNCED, Health.DEGRADED)
     assert found.services[0].reasons == (f"{A.address}: no disk",)
+
+
+def test_remarks_of_providers_are_kept_and_spoil_nothing() -> None:
+    remark = Finding(Severity.WARNING, "link north was not found")
+    desired = wanted(A)
+    found = site_status(desired, ["shop"], (), {A.address: there(A)}, NONE, [remark])
+
+    assert found.findings == (remark,)
+    assert found.is_well
 
 
 def test_records_alone_are_no_difference() -> None:

@@ -233,6 +233,20 @@ def test_the_graph_names_what_is_required(city: City) -> None:
     assert f"{STORAGE}\n  requires sandpit-city/vr-tour/storage@dc-1.0:sandpit.port\n" in text
 
 
+def test_the_graph_begins_with_the_fabric(city: City) -> None:
+    text = city.run("graph").out
+    alone = city.run("graph", "--fabric").out
+
+    assert text.startswith("sandpit-city: 3 switches, ")
+    assert text.startswith(alone)
+    assert "requires" not in alone
+
+
+def test_the_fabric_in_dot_and_as_a_picture(city: City) -> None:
+    assert city.run("graph", "--fabric", "--dot").out.startswith('digraph "sandpit-city" {')
+    assert city.run("graph", "--svg").out.startswith("<svg ")
+
+
 def test_the_graph_in_dot(city: City) -> None:
     text = city.run("graph", "--dot").out
 
@@ -242,7 +256,11 @@ def test_the_graph_in_dot(city: City) -> None:
 
 
 def test_the_graph_as_json(city: City) -> None:
-    resources = city.run("graph", "--json").document["resources"]
+    document = city.run("graph", "--json").document
+    resources = document["resources"]
 
     assert len(resources) == 19
     assert {"address", "requires"} == set(resources[0])
+    (fabric,) = document["fabrics"]
+    assert len(fabric["switches"]) == 3
+    assert fabric["courses"][0]["steps"]
