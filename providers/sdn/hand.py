@@ -13,6 +13,7 @@ from providers.sdn.edge import Flow, Wiring, parts
 from providers.sdn.marks import WHOLE
 from providers.sdn.rules import Do, Group, Meter, Rule
 from providers.sdn.sight import Sight
+from specs.model import Resource
 
 Item = TypeVar("Item")
 
@@ -64,8 +65,8 @@ class Hand:
 
     def __init__(self, controller: Controller, sight: Sight) -> None:
         self._controller, self._sight = controller, sight
-        self.wanted: frozenset[int] = frozenset()
-        """Cookies of everything that is wanted: their rules are not to be taken from them."""
+        self.wanted: Mapping[int, Resource] = {}
+        """Everything that is wanted, by cookie: rules it needs are not to be taken from it."""
         self._late = bool(controller.lag)
 
     def put(self, cookie: int, owner: int, work: Work) -> None:
@@ -192,11 +193,22 @@ class Hand:
                     f"{switch} has a rule of somebody else (cookie {rule.cookie:x}) in table {rule.table},"
                     f" priority {rule.priority}, where ours belongs; remove it, or adopt it"
                 )
-            if rule.cookie in self.wanted:
+            if _needs(self.wanted.get(rule.cookie), rule):
                 raise PermanentError(
                     f"two names need frames from {rule.field('ipv6_src')} to {rule.field('ipv6_dst')} at {switch} to"
                     " go two ways; give each function an address of its own"
                 )
+
+
+def _needs(resource: Resource | None, rule: Rule) -> bool:
+    """Tell whether something that is wanted needs a rule; one for a client that has moved elsewhere it does not."""
+    if resource is None:
+        return False
+    clients = resource.properties.get("clients")
+    known = [client for client in clients if isinstance(client, str)] if isinstance(clients, list) else []
+    if resource.kind != "name" or clients != known:
+        return True
+    return not {rule.field("ipv6_src"), rule.field("ipv6_dst")}.isdisjoint(known)
 
 
 def _of(cookie: int, owner: int) -> bool:

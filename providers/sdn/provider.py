@@ -104,7 +104,7 @@ class Sdn:
         with self._lock:
             self._sight.refresh(own)
             self._watch()
-        self._hand.wanted = frozenset(cookie_of(scope.repository, address) for address in scope.wanted)
+        self._hand.wanted = {cookie_of(scope.repository, a): resource for a, resource in scope.wanted.items()}
         foreign = [found for found, _, _ in self._objects.foreign(own)] if scope.unmanaged else []
         return Snapshot(
             present=sorted(self._objects.presents(scope), key=lambda present: present.address),
@@ -216,7 +216,7 @@ class Sdn:
             resource.properties,
             self.fabric,
             self._sight.down,
-            lambda key: known.get(key) or self._sight.label(key),
+            lambda key: known.get(key) or self._sight.label((cookie, *key)),
         )
         return work_of(planned.flows, self._sight.wiring, rank, cookie)
 

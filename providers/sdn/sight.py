@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import blake2b
@@ -81,7 +81,7 @@ class Sight:
         self.looked = False
         self._controller, self._ledger = controller, ledger
         self._full_look, self._clock = full_look.total_seconds(), clock
-        self._labels: dict[int, tuple[Port, str, str] | None] = {}
+        self._labels: dict[int, Hashable] = {}
         """Label → the flow it is kept for, if that is known."""
         self._wiring: Wiring | None = None
         self._stale = True
@@ -297,8 +297,8 @@ class Sight:
 
     # --- labels ---
 
-    def label(self, key: tuple[Port, str, str]) -> int:
-        """Give a flow a label that no other flow of the fabric has."""
+    def label(self, key: Hashable) -> int:
+        """Give a flow of an object a label that no other has: they may hand over to each other at any moment."""
         with self.lock:
             label = int.from_bytes(blake2b(repr(key).encode(), digest_size=8).digest(), "big") % LABELS or 1
             for _ in range(LABELS):

@@ -16,24 +16,31 @@ from providers.sdn.expand import service_address
 from providers.sdn.ledger import REST, Ledger, Record
 from providers.sdn.settings import PREFIX
 from providers.sdn.topology import Port, read_fabric
-from specs.model import Site
+from specs.model import Address, Budget, Policy, Site
 from specs.values import digest
 from tests.support.chains import deployed
 from tests.testbed.sdn.simulator import Frame, Simulator
-from tests.testbed.sdn.sites import TOUR, access_point, link, ring, tour
+from tests.testbed.sdn.sites import TOUR, access_point, limit, link, ring, tour
 from tests.testbed.sdn.turns import Tenant, tenant
 
 WEB = service_address(PREFIX, "web.tour.example.org")
+SERVER = Address("bristol/tour/web@ap-1:sdn.name")
+
+
+POINTS = {"ap-1": Port("s1", 1), "ap-2": Port("s2", 2)}
 
 
 def two_points(*, tablet_at: str) -> Site:
-    """Give the ring with a second access point at s2, and a tablet at one of the two."""
+    """Give the ring with a second access point at s2, and a tablet at one of the two; one call at a time."""
     devices = {"ap-1": {"phone": "fd00::1"}, "ap-2": {"watch": "fd00::8"}}
     devices[tablet_at] = {**devices[tablet_at], "tablet": "fd00::9"}
     points = {name: access_point(found, 1) for name, found in devices.items()}
     site = ring(full_look=0)
     return replace(
-        site, links={**site.links, "air-2": link("air-2", "ap-2", "s2:2")}, properties={"access_points": points}
+        site,
+        links={**site.links, "air-2": link("air-2", "ap-2", "s2:2")},
+        bindings={**site.bindings, "fabric": replace(site.bindings["fabric"], budget=Budget(concurrency=1))},
+        properties={"access_points": points},
     )
 
 
@@ -49,22 +56,49 @@ def core(simulator: Simulator) -> set[object]:
             for rule in simulator.rules(dpid) if rule.priority < 1400}  # fmt: skip
 
 
-def test_a_device_that_moves_keeps_its_service_and_the_core_its_rules(tmp_path: Path) -> None:
-    before, after = two_points(tablet_at="ap-1"), two_points(tablet_at="ap-2")
+@pytest.mark.parametrize(("here", "there"), [("ap-1", "ap-2"), ("ap-2", "ap-1")])
+@pytest.mark.parametrize("policies", [(), (limit(5, "web"),)], ids=["free", "limited"])
+def test_a_device_that_moves_keeps_its_service_and_the_core_its_rules(
+    tmp_path: Path, here: str, there: str, policies: tuple[Policy, ...]
+) -> None:
+    before, after = two_points(tablet_at=here), two_points(tablet_at=there)
+    service = tour(*policies)
     simulator = Simulator(read_fabric(before))
     tablet = Frame(source="fd00::9", destination=WEB)
     with closing(at_work(before, simulator, tmp_path / "a")) as city:
-        city.turn(deployed(tour(), TOUR, before, "hosts"))
-        served = [port for port, _ in simulator.send(Port("s1", 1), tablet)]
+        city.turn(deployed(service, TOUR, before, "hosts"))
+        served = [port for port, _ in simulator.send(POINTS[here], tablet)]
     rules = core(simulator)
     with closing(at_work(after, simulator, tmp_path / "a")) as city:
-        report = city.turn(deployed(tour(), TOUR, after, "hosts"))
+        report = city.turn(deployed(service, TOUR, after, "hosts"))
+        settled = city.compare(deployed(service, TOUR, after, "hosts"))
 
     assert report.succeeded
+    assert settled.differences == ()
     assert served == [Port("s2", 1)]
-    assert [port for port, _ in simulator.send(Port("s2", 2), tablet)] == [Port("s2", 1)]
-    assert simulator.send(Port("s1", 1), tablet) == []
+    assert [port for port, _ in simulator.send(POINTS[there], tablet)] == [Port("s2", 1)]
+    answer = Frame(source=str(settled.present[SERVER].properties["endpoint"]), destination="fd00::9")
+    assert [port for port, _ in simulator.send(Port("s2", 1), answer)] == [POINTS[there]]
+    assert simulator.send(POINTS[here], tablet) == []
     assert core(simulator) == rules
+
+
+def test_a_service_that_gets_another_name_hands_over_to_itself(tmp_path: Path) -> None:
+    site = two_points(tablet_at="ap-1")
+    simulator = Simulator(read_fabric(site))
+    old = tour(limit(5, "web", "store"))
+    renamed = deployed(replace(old, name="walk"), TOUR, site, "hosts")
+    simulator.fabric = read_fabric(site)
+    hosts = {"edge-2": "2001:db8::2", "edge-3": "2001:db8::3", "edge-4": "2001:db8::4"}
+    address_of = lambda subject: hosts[subject.partition("@")[2].partition(".")[0]]  # noqa: E731 -- it is handed on
+    with closing(tenant(site, tmp_path / "a", address_of, lambda settings: simulator)) as city:
+        city.turn(deployed(old, TOUR, site, "hosts"))
+        report = city.turn(renamed)
+        settled = city.compare(renamed)
+
+    assert report.succeeded
+    assert settled.differences == ()
+    assert simulator.send(Port("s1", 1), Frame(source="fd00::9", destination=WEB))[0][0] == Port("s2", 1)
 
 
 def test_ports_keep_their_bits_when_the_fabric_grows_though_all_state_is_lost(tmp_path: Path) -> None:
