@@ -154,11 +154,12 @@ class SqlStore:
 
     # --- alerts ------------------------------------------------------------------------------------
 
-    def alert_states(self, site: str = "") -> tuple[AlertState, ...]:
-        """Give what is remembered of rules, by site and rule, of one site if asked."""
-        of_site = " WHERE site = ?" if site else ""
-        statement = f"{rows.ALERTS.select}{of_site} ORDER BY site, rule"
-        return tuple(self._values(rows.alert_of, statement, (site,) if site else ()))
+    def alert_states(self, site: str = "", rule: str = "") -> tuple[AlertState, ...]:
+        """Give what is remembered of rules, by site and rule, of one site or one rule if asked."""
+        wanted = {column: value for column, value in (("site", site), ("rule", rule)) if value}
+        where = f" WHERE {' AND '.join(f'{column} = ?' for column in wanted)}" if wanted else ""
+        statement = f"{rows.ALERTS.select}{where} ORDER BY site, rule"
+        return tuple(self._values(rows.alert_of, statement, tuple(wanted.values())))
 
     def save_alerts(self, states: Iterable[AlertState], firings: Iterable[Firing] = ()) -> frozenset[str]:
         """Write states and new firings together; tell which firings are new. One that is there stays as it is."""
@@ -185,15 +186,28 @@ class SqlStore:
         self._database.change(rows.FIRINGS.upsert, rows.firing_row(firing))
 
     def firings(
-        self, *, outcome: Outcome | None = None, since: datetime | None = None, limit: int = 1000
+        self,
+        *,
+        outcome: Outcome | None = None,
+        since: datetime | None = None,
+        committed: bool = False,
+        limit: int = 1000,
     ) -> tuple[Firing, ...]:
-        """Give firings, newest first: of one outcome, received from a moment on, if asked."""
+        """Give firings, newest first: of one outcome, received from a moment on, with a commit, if asked."""
         wanted: dict[str, Cell] = {"outcome = ?": outcome.value} if outcome else {}
         if since is not None:
             wanted["received_at >= ?"] = rows.moment_text(since)
+        if committed:
+            wanted["revision <> ?"] = ""
         where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
         statement = f"{rows.FIRINGS.select}{where} ORDER BY received_at DESC, id DESC LIMIT ?"
         return tuple(self._values(rows.firing_of, statement, (*wanted.values(), limit)))
+
+    def trim_firings(self, before: datetime) -> None:
+        """Drop the settled firings of our own evaluator from before a moment; others may be told of again."""
+        old = "received_at < ? AND outcome <> ? AND source = ?"
+        values = (rows.moment_text(before), Outcome.OPEN.value, "builtin")
+        self._database.change(f"DELETE FROM firings WHERE {old}", values)  # noqa: S608 - constants
 
     # --- cache -------------------------------------------------------------------------------------
 

@@ -227,8 +227,8 @@ class Store(Protocol):
     def suspensions(self) -> tuple[Suspension, ...]:
         """Give every suspension, by site and service."""
 
-    def alert_states(self, site: str = "") -> tuple[AlertState, ...]:
-        """Give what is remembered of rules, by site and rule, of one site if asked."""
+    def alert_states(self, site: str = "", rule: str = "") -> tuple[AlertState, ...]:
+        """Give what is remembered of rules, by site and rule, of one site or one rule if asked."""
 
     def save_alerts(self, states: Iterable[AlertState], firings: Iterable[Firing] = ()) -> frozenset[str]:
         """Write states and new firings together; tell which firings are new. One that is there stays as it is."""
@@ -240,9 +240,17 @@ class Store(Protocol):
         """Write what became of a firing."""
 
     def firings(
-        self, *, outcome: Outcome | None = None, since: datetime | None = None, limit: int = 1000
+        self,
+        *,
+        outcome: Outcome | None = None,
+        since: datetime | None = None,
+        committed: bool = False,
+        limit: int = 1000,
     ) -> tuple[Firing, ...]:
-        """Give firings, newest first: of one outcome, received from a moment on, if asked."""
+        """Give firings, newest first: of one outcome, received from a moment on, with a commit, if asked."""
+
+    def trim_firings(self, before: datetime) -> None:
+        """Drop the settled firings of our own evaluator from before a moment; others may be told of again."""
 
     def get(self, key: str) -> bytes | None:
         """Read a cached value."""

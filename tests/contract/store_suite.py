@@ -506,6 +506,8 @@ class StoreSuite:
             alert_state(site="oulu"),
         )
         assert store.alert_states("oulu") == (alert_state(site="oulu"),)
+        assert store.alert_states("oulu", "r2") == ()
+        assert store.alert_states(rule="r1") == (alert_state(), alert_state(site="oulu"))
 
     def test_states_of_rules_that_are_gone_are_forgotten(self, store: Store) -> None:
         store.save_alerts([alert_state(), alert_state("r2"), alert_state("r2", site="oulu")])
@@ -524,12 +526,22 @@ class StoreSuite:
 
     def test_firings_come_newest_first_and_can_be_chosen(self, store: Store) -> None:
         store.save_alerts([], [firing(number) for number in (2, 1, 3)])
-        store.settle(firing(2, outcome=Outcome.DONE))
+        store.settle(firing(2, outcome=Outcome.DONE, commit="c2"))
 
         assert [one.id for one in store.firings()] == ["f3", "f2", "f1"]
+        assert [one.id for one in store.firings(committed=True)] == ["f2"]
         assert [one.id for one in store.firings(outcome=Outcome.OPEN)] == ["f3", "f1"]
         assert [one.id for one in store.firings(since=NOON + timedelta(seconds=1))] == ["f3", "f2"]
         assert [one.id for one in store.firings(limit=1)] == ["f3"]
+
+    def test_what_fired_long_ago_goes_but_for_what_waits_or_may_be_told_of_again(self, store: Store) -> None:
+        others = (firing(4, source="alertmanager"), firing(5, source="kapacitor"))
+        store.save_alerts([], [firing(1), firing(2), firing(3), *others, firing(9)])
+        for one in (firing(1), firing(3), *others, firing(9)):
+            store.settle(replace(one, outcome=Outcome.CANCELLED))
+        store.trim_firings(NOON + timedelta(seconds=8))
+
+        assert [one.id for one in store.firings()] == ["f9", "f5", "f4", "f2"]
 
     def test_of_many_who_tell_of_one_firing_one_is_first(self, store: Store, url: str, state_dir: Path) -> None:
         store.close()
