@@ -7,7 +7,7 @@ before a process died is found again instead of made twice.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -41,10 +41,12 @@ class Desk:
 
     place: Place
     clock: Callable[[], datetime]
-    made: list[str] = field(default_factory=list)
+    _made: list[str] = field(default_factory=list)
     """Commits on the followed branch that the goal may not hold yet."""
-    _known: set[str] = field(default_factory=set)
-    """Firings of which no process before this one has made a commit."""
+    _known: dict[str, str] = field(default_factory=dict)
+    """Open firing → the commit that a process before this one has made for it; empty: none has."""
+    _services: tuple[str, Services] = ("", {})
+    """The services of a commit."""
     _repository: Repository | None = None
 
     def work(self, store: Store, reading: Reading) -> int:
@@ -52,37 +54,72 @@ class Desk:
 
         After a commit on a service its other firings wait until that commit has been read.
         """
-        open_firings = store.firings(outcome=Outcome.OPEN)[::-1]
-        if not open_firings or not self._has_caught_up(store, reading):
+        if not self._has_caught_up(store, reading):
             return 0
-        self._known &= {firing.id for firing in open_firings}
+        open_firings = store.firings(outcome=Outcome.OPEN)[::-1]
+        if not open_firings:
+            return 0
+        self._recall(store, open_firings)
+        deeds = list(deeds_of(store, self.clock()))
+        services = self._services_of(reading)
         touched: set[str] = set()
         commits = 0
         for firing in open_firings:
-            service = service_of(reading.catalogue, firing)
+            service = services.get((firing.site, firing.sfci)) or services.get(("", firing.sfci))
             if service is not None and service.name in touched:
                 continue
-            ended = self._end_of(store, reading, service, firing)
+            ended = self._end_of(store, reading, service, firing, deeds)
             if ended is None:
                 continue
             store.settle(ended)
             _log(ended)
+            if ended.commit:
+                deeds.append(_deed(ended))
             if ended.commit and service is not None and ended.outcome is Outcome.DONE and not _is_proposal(ended):
                 touched.add(service.name)
                 commits += 1
         return commits
 
+    def _services_of(self, reading: Reading) -> Services:
+        commit, services = self._services
+        if commit != reading.commit:
+            services = services_by_instance(reading.catalogue)
+            self._services = (reading.commit, services)
+        return services
+
     def _has_caught_up(self, store: Store, reading: Reading) -> bool:
-        """Tell whether the goal holds what was committed here."""
+        """Tell whether the goal holds what was committed here, and what somebody took off the branch is forgotten."""
+        if not self._made:
+            return True
         try:
-            repository = self._opened(store) if self.made else None
-            self.made = [one for one in self.made if repository and not repository.is_ancestor(one, reading.commit)]
+            repository = self._opened(store)
+            head = repository.resolve()
+            self._made = [
+                one
+                for one in self._made
+                if repository.is_ancestor(one, head) and not repository.is_ancestor(one, reading.commit)
+            ]
         except RepositoryError as error:
             logger.warning("commits of alerts cannot be found again: %s", error)
-            self.made = []
-        return not self.made
+            self._made = []
+        return not self._made
 
-    def _end_of(self, store: Store, reading: Reading, service: Service | None, firing: Firing) -> Firing | None:
+    def _recall(self, store: Store, firings: Iterable[Firing]) -> None:
+        """Look for commits that a process made for these firings before it died; once in the life of this one."""
+        self._known = {firing.id: self._known[firing.id] for firing in firings if firing.id in self._known}
+        fresh = [firing.id for firing in firings if firing.id not in self._known]
+        if not fresh or self._hindrance():
+            return
+        try:
+            made = _commits_of_alerts(self._opened(store))
+        except RepositoryError as error:
+            logger.warning("commits of alerts cannot be looked for: %s", error)
+            return
+        self._known |= {firing: made.get(firing, "") for firing in fresh}
+
+    def _end_of(
+        self, store: Store, reading: Reading, service: Service | None, firing: Firing, deeds: Iterable[Deed]
+    ) -> Firing | None:
         """Decide one firing; nothing if it stays open."""
         now = self.clock()
         end = _Ending(firing, now)
@@ -92,30 +129,18 @@ class Desk:
             return end.of(Outcome.DONE, f"no service is of the chain instance {firing.sfci}")
         if _is_over(store, firing):
             return end.of(Outcome.CANCELLED, f"it was over before anything could be done: {firing.message}")
-        if commit := self._made_before(store, firing):
-            self.made.append(commit)
+        if commit := self._known.get(firing.id):
+            self._made.append(commit)
             what = "it was committed before, and the note of it was lost"
             return end.of(Outcome.DONE, what, commit=commit, subjects=_subjects(service, firing))
         limits = limits_of(reading.settings.alerts)
-        match decide(service, reason_of(firing), deeds_of(store, now), limits, now):
+        match decide(service, reason_of(firing), deeds, limits, now):
             case Nothing(why):
                 return end.of(Outcome.DONE, why)
             case Held(why):
                 return self._held(store, end, why)
             case SpecPatch() as patch:
                 return self._carried_out(store, reading, end, patch)
-
-    def _made_before(self, store: Store, firing: Firing) -> str:
-        """Find the commit that a process made for a firing before it died; looked for once in the life of this one."""
-        if firing.id in self._known or self._hindrance():
-            return ""
-        try:
-            found = _found(self._opened(store), firing.id)
-        except RepositoryError as error:
-            logger.warning("alert %s: its commit cannot be looked for: %s", firing.id, error)
-            return ""
-        self._known.add(firing.id)
-        return found
 
     def _held(self, store: Store, end: _Ending, why: str) -> Firing | None:
         """Leave a firing open until it may be acted on; one that repeats itself comes again."""
@@ -147,7 +172,7 @@ class Desk:
         if patch.mode is Mode.PROPOSE:
             return end.of(Outcome.DONE, f"proposed on {patch.branch}: {what}", commit=commit, subjects=subjects)
         if commit != reading.commit:
-            self.made.append(commit)
+            self._made.append(commit)
         return end.of(Outcome.DONE, what, commit=commit, subjects=subjects)
 
     def _hindrance(self) -> str:
@@ -164,7 +189,7 @@ class Desk:
         for attempt in range(_ATTEMPTS):
             repository.fetch()
             head = repository.resolve()
-            if patch.mode is Mode.COMMIT and (found := _found(repository, firing.id)):
+            if patch.mode is Mode.COMMIT and (found := _commits_of_alerts(repository).get(firing.id)):
                 return found
             content = repository.tree(head).read(patch.file)
             _check_base(repository, text_of(firing.detail, "base"), patch)
@@ -187,11 +212,9 @@ class Desk:
         return self._repository
 
 
-def _found(repository: Repository, firing: str) -> str:
-    for commit in repository.history(_SEARCHED):
-        if trailer(commit.message, ALERT_TRAILER) == firing:
-            return commit.id
-    return ""
+def _commits_of_alerts(repository: Repository) -> Mapping[str, str]:
+    """Give the latest commits that alerts have made, by their firings."""
+    return {trailer(commit.message, ALERT_TRAILER): commit.id for commit in repository.history(_SEARCHED)}
 
 
 def _subjects(service: Service, firing: Firing) -> tuple[str, ...]:
@@ -224,9 +247,8 @@ def _is_over(store: Store, firing: Firing) -> bool:
     if not firing.message:
         return False
     rule = text_of(firing.detail, "rule_id")
-    states = {state.rule: state for state in store.alert_states(firing.site)}
-    state = states.get(rule)
-    return state is not None and state.status is AlertStatus.QUIET and state.since >= firing.at
+    states = store.alert_states(firing.site, rule) if rule else ()
+    return any(state.status is AlertStatus.QUIET and state.since >= firing.at for state in states)
 
 
 def _is_proposal(firing: Firing) -> bool:
@@ -262,11 +284,18 @@ class _Ending:
 # --- values ----------------------------------------------------------------------------------------
 
 
-def service_of(catalogue: Catalogue, firing: Firing) -> Service | None:
-    """Find the service of a firing's chain instance: on its site, or else on any."""
-    sites = [firing.site, *(name for name in catalogue.sites if name != firing.site)]
-    found = (service for site in sites for service in catalogue.services_on(site))
-    return next((one for one in found if instance_of(one) == firing.sfci), None)
+Services = Mapping[tuple[str, str], Service]
+"""Site and chain instance → its service; with an empty site: on the first site that has it."""
+
+
+def services_by_instance(catalogue: Catalogue) -> Services:
+    """Index the services that firings may be about."""
+    found: dict[tuple[str, str], Service] = {}
+    for site in catalogue.sites:
+        for service in catalogue.services_on(site):
+            found.setdefault((site, instance_of(service)), service)
+            found.setdefault(("", instance_of(service)), service)
+    return found
 
 
 def reason_of(firing: Firing) -> Reason:
@@ -287,14 +316,17 @@ def reason_of(firing: Firing) -> Reason:
 
 def deeds_of(store: Store, now: datetime) -> Iterator[Deed]:
     """Give what alerts have changed in the last day."""
-    for firing in store.firings(outcome=Outcome.DONE, since=now - timedelta(days=1), limit=10_000):
-        if firing.commit and firing.settled_at is not None:
-            yield Deed(
-                service=firing.sfci,
-                policy=firing.policy,
-                at=firing.settled_at,
-                subjects=frozenset(firing.subjects),
-            )
+    for firing in store.firings(outcome=Outcome.DONE, since=now - timedelta(days=1), committed=True, limit=10_000):
+        yield _deed(firing)
+
+
+def _deed(firing: Firing) -> Deed:
+    return Deed(
+        service=firing.sfci,
+        policy=firing.policy,
+        at=firing.settled_at or firing.received_at,
+        subjects=frozenset(firing.subjects),
+    )
 
 
 def limits_of(settings: Alerting) -> AlertLimits:

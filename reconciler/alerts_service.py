@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 
 from providers.base import ProviderError
@@ -31,12 +31,16 @@ from specs.tosca.watches import rules_of
 from specs.values import Secret
 from state.metrics.lines import read_lines
 from state.metrics.moments import nanoseconds
-from state.store import Outcome, Store
+from state.store import Store
 
 logger = logging.getLogger(__name__)
 
 INTAKE_SECRET = "intake"  # noqa: S105 - its name
 """The secret of those who post alerts: `RECONCILER_SECRET_INTAKE`, or `.reconciler/secrets/intake`."""
+_REMEMBERED = timedelta(days=30)
+"""How long it is remembered what fired."""
+_AT_ONCE = 100_000
+"""How many alerts of one tick are told of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +115,9 @@ class Alerts:
             fired = 0
             for site in self.around.sites():
                 fired += self._check(store, reading, site, now)
-        if fired:
-            self._tell_of(now)
+            if fired:
+                self._tell_of(store, now)
+                store.trim_firings(now - _REMEMBERED)
         self.decide()
 
     def decide(self) -> None:
@@ -128,7 +133,7 @@ class Alerts:
             commits = 0
         finally:
             self._guard.release()
-        if commits or self._desk.made:
+        if commits:
             self.around.look_at_git()
 
     def close(self) -> None:
@@ -177,12 +182,11 @@ class Alerts:
             logger.debug("%s: no monitoring: %s", site, error)
             return {}
 
-    def _tell_of(self, now: datetime) -> None:
-        """Tell the handlers of what fired in this tick."""
-        with closing(self.around.open_store()) as store:
-            for firing in store.firings(outcome=Outcome.OPEN, since=now):
-                if firing.source == "builtin":
-                    self._teller.tell(firing)
+    def _tell_of(self, store: Store, now: datetime) -> None:
+        """Tell the handlers of what fired in this tick; another thread may have acted on it already."""
+        for firing in store.firings(since=now, limit=_AT_ONCE):
+            if firing.source == "builtin":
+                self._teller.tell(firing)
 
     def _find(self) -> Find:
         """Index the alerts of the commit that is applied now."""

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
+from specs.errors import ReconcilerError
 from state.store import Firing
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Teller:
             url, firing = item
             try:
                 self._tell(url, firing)
-            except (OSError, http.client.HTTPException, ValueError) as error:
+            except (ReconcilerError, OSError, http.client.HTTPException, ValueError) as error:
                 logger.error("alert %s: %s was not told: %s", firing.id, url, error)
 
     def _tell(self, url: str, firing: Firing) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import pygit2
 import pytest
+from pygit2.enums import ResetMode
 
+from reconciler.watch import Watch
 from specs.patch import trailer
-from state.store import Outcome
+from state.sql_store import SqlStore
+from state.store import AlertState, Firing, Outcome, Store
 from tests.support.alerting import ALERTS, SERVICE, SETTINGS, STATE
 from tests.support.watchtower import Tower, make_tower
 
@@ -239,6 +244,68 @@ def test_a_commit_that_was_made_before_a_crash_is_found_again(tower: Tower, monk
     assert len(tower.subjects()) == 2
     assert firing.outcome is Outcome.DONE
     assert SERVER in tower.world()
+
+
+def test_after_a_commit_git_is_left_alone(tower: Tower, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Watch] = []
+
+    class Counting(Watch):
+        def look(self, store: Store) -> bool:
+            looks.append(self)
+            return super().look(store)
+
+    monkeypatch.setattr(tower.loop, "_watch", Counting(tower.loop._place))
+    tower.turn()
+    tower.measure(requests=120)
+    tower.wait(1)
+    for _ in range(4):
+        tower.alerts()
+
+    assert len(tower.subjects()) == 2
+    assert len(looks) == 2
+
+
+def test_a_commit_that_somebody_took_off_the_branch_is_not_waited_for(tower: Tower) -> None:
+    good = tower.git().resolve()
+    tower.commit("policies/tour-alerts.yaml", "threshold: 10,", "threshold: ten,")  # so that the goal stays behind
+    tower.measure(requests=120)
+    tower.wait(1)
+    tower.alerts()
+    taken_off = tower.subjects()
+    pygit2.Repository(str(tower.folder)).reset(pygit2.Oid(hex=good), ResetMode.HARD)
+    tower.commit("specs/tour.yaml", "http://x/f", "http://x/g")
+    tower.turn()
+    tower.wait(60)
+    tower.measure(measurement="frontend", queue=0)
+    tower.wait(10)
+    tower.alerts()
+
+    assert "storage on edge-1 from placed to connected" in taken_off[0]
+    assert tower.subjects()[0] == "tour-1: frontend from 2 to 1 instance"
+
+
+def test_handlers_are_told_of_what_another_thread_has_decided_already(
+    tower: Tower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    save = SqlStore.save_alerts
+
+    def save_and_settle(
+        store: SqlStore, states: Iterable[AlertState], firings: Iterable[Firing] = ()
+    ) -> frozenset[str]:
+        made = list(firings)
+        new = save(store, states, made)
+        for firing in made:
+            store.settle(replace(firing, outcome=Outcome.DONE))
+        return new
+
+    monkeypatch.setattr(SqlStore, "save_alerts", save_and_settle)
+    monkeypatch.setattr(tower.loop._alerts._teller, "tell", lambda firing: told.append(firing.trigger))
+    tower.measure(requests=120)
+    tower.wait(1)
+    tower.alerts()
+
+    assert told == ["many_requests"]
 
 
 def test_pruned_rules_are_not_watched(tower: Tower) -> None:
