@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 _SITES_AT_ONCE = 32
 _LONGEST_TICK = timedelta(seconds=1)
 _ALERTS = timedelta(seconds=0.25)
-"""Between two looks at which alert rules are due."""
+"""Between two looks at which alert rules are due; windows end on whole seconds, and with this on a look."""
 _KEPT = 10_000
 """Cached values that are kept at least."""
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -200,7 +200,7 @@ class Loop:
     def _schedule(self) -> None:
         timing = self._timing
         self._clockwork.every("poll", timing.poll, self.poll, timing.jitter)
-        self._clockwork.every("alerts", _ALERTS, self.look_after_alerts)
+        self._clockwork.on_the_dot("alerts", _ALERTS, self.look_after_alerts)
         self._clockwork.every("tick", min(_LONGEST_TICK, timing.drift / 4, timing.backoff / 2), self._tick)
 
     def look_after_alerts(self) -> None:

@@ -16,6 +16,8 @@ from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import
 from reconciler.cron import read_cron
 from reconciler.settings import Timing, Window
 
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+
 logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
@@ -30,6 +32,13 @@ class Clockwork:
         """Call now, and then every `pause` and up to `jitter` later; of calls that are late only one is made."""
         around = jitter.total_seconds() / 2  # APScheduler goes to both sides
         trigger = IntervalTrigger(seconds=pause.total_seconds() + around, jitter=around or None, timezone=UTC)
+        self._add(name, trigger, call, next_run_time=datetime.now(UTC))
+
+    def on_the_dot(self, name: str, pause: timedelta, call: Callable[[], None]) -> None:
+        """Call whenever the time since 1970 is a multiple of `pause`, as `every` does."""
+        self._add(name, IntervalTrigger(seconds=pause.total_seconds(), start_date=_START, timezone=UTC), call)
+
+    def _add(self, name: str, trigger: IntervalTrigger, call: Callable[[], None], **more: datetime) -> None:
         self._scheduler.add_job(
             call,
             trigger,
@@ -38,7 +47,7 @@ class Clockwork:
             coalesce=True,
             max_instances=1,
             misfire_grace_time=None,
-            next_run_time=datetime.now(UTC),
+            **more,
         )
 
     def start(self) -> None:

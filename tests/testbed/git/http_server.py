@@ -85,6 +85,7 @@ class GitHttpServer(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or the body of an answer waits until its head is acknowledged
     server: GitHttpServer
 
     def log_message(self, *arguments: object) -> None:
