@@ -23,6 +23,12 @@ def first_state(rule: Rule, site: str, end: datetime, seen: datetime) -> AlertSt
     return AlertState(site=site, rule=rule.id, checked_at=end - timedelta(seconds=rule.period), since=seen)
 
 
+def begun_anew(rule: Rule, state: AlertState, end: datetime, now: datetime) -> AlertState:
+    """Give a state that was noted under a clock that ran ahead, as if the rule had been looked at until now only."""
+    since = min(state.since, now)
+    return replace(state, streak=0, checked_at=end - timedelta(seconds=rule.period), since=since)
+
+
 def step(rule: Rule, state: AlertState, verdict: Verdict, end: datetime) -> Step:
     """Go on from a state with the verdict over a window.
 

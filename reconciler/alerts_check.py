@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
-from policies.progress import first_state, step
+from policies.progress import begun_anew, first_state, step
 from policies.verdict import Holds, Unclear, Verdict, judge, queries, said
 from specs.model import Alerts, Service
 from specs.tosca.rules import Event, Rule, RuleError, identity, read_rule
@@ -25,6 +25,8 @@ from state.store import AlertState, AlertStatus, Firing, Store
 logger = logging.getLogger(__name__)
 
 ID_LENGTH = 16
+MOST_AHEAD = timedelta(minutes=5)
+"""How far clocks may be apart; what was noted later than that was noted under a wrong clock."""
 
 
 @runtime_checkable
@@ -111,17 +113,23 @@ class Checker:
         return book
 
     def _due(self, store: Store, site: str, book: _Book, now: datetime) -> list[tuple[str, datetime]]:
-        states, found, fresh = self._states[site], [], []
+        states, found, fresh, ahead = self._states[site], [], [], 0
         for identity_, rule in book.rules.items():
-            if book.due.get(identity_, now) > now:
+            due = book.due.get(identity_, now)
+            if now < due <= now + timedelta(seconds=rule.period):
                 continue
             end = last_end(now, rule.period)
             book.due[identity_] = end + timedelta(seconds=rule.period)
             if identity_ not in states:
                 states[identity_] = first_state(rule, site, end, now)
                 fresh.append(states[identity_])
+            elif states[identity_].checked_at > now + MOST_AHEAD:
+                states[identity_] = begun_anew(rule, states[identity_], end, now)
+                ahead += 1
             if states[identity_].checked_at < end and not _is_early(rule, states[identity_], end):
                 found.append((identity_, end))
+        if ahead:
+            logger.warning("%s: %s were looked at ahead of time and begin anew: the clock was put back", site, ahead)
         if fresh:
             store.save_alerts(fresh)
         return found

@@ -246,6 +246,25 @@ def test_a_commit_that_was_made_before_a_crash_is_found_again(tower: Tower, monk
     assert SERVER in tower.world()
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_clock_that_is_put_back_keeps_no_rule_asleep_and_no_policy_at_rest(tower: Tower, restarts: bool) -> None:
+    day = 86400
+    tower.wait(day)
+    tower.measure(requests=120)
+    tower.alerts()
+    ahead = tower.spec()
+    tower.wait(120 - day)
+    if restarts:
+        tower.restart()
+        tower.turn()
+    tower.measure(requests=5)
+    tower.alerts()
+
+    assert f"{EDGE}connected" in ahead
+    assert f"{EDGE}placed" in tower.spec()
+    assert tower.firings()[0].trigger == "few_requests"  # the oldest by its clock
+
+
 def test_after_a_commit_git_is_left_alone(tower: Tower, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[Watch] = []
 
