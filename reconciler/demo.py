@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.demo_alerts import ALERTS, Background, last_commit, line, visit, watch
 from reconciler.project import STATE_FOLDER
 from reconciler.starter import SERVICE, SITE, SPEC, create
 from specs.errors import RepositoryError
@@ -30,10 +32,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """Something done with other tools: what a person would type, and what is done in its place."""
+    """Something done otherwise: what a person would type, and what is done in its place; it gives what is printed."""
 
     typed: str
-    act: Callable[[Path], None]
+    act: Callable[[Path], Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +56,17 @@ def prepare(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def story(folder: Path) -> tuple[Chapter, ...]:
-    """Tell everything, from an empty folder to a commit that was taken back."""
+@contextmanager
+def story(folder: Path) -> Iterator[tuple[Chapter, ...]]:
+    """Tell everything, from an empty folder to alerts that change the spec; nothing runs on when the block ends."""
+    loop = Background()
+    try:
+        yield (*_by_hand(folder), *_by_alerts(loop))
+    finally:
+        loop.stop()
+
+
+def _by_hand(folder: Path) -> tuple[Chapter, ...]:
     return (
         Chapter(
             title="A repository of specs",
@@ -117,14 +128,63 @@ def story(folder: Path) -> tuple[Chapter, ...]:
     )
 
 
-def _init(folder: Path) -> None:
+def _by_alerts(loop: Background) -> tuple[Chapter, ...]:
+    return (
+        Chapter(
+            title="An alert is a spec too",
+            why="Visitors' devices report how many videos they ask for. One more document says what is watched, a"
+            " policy of the service what may happen then: many requests on the market square connect the storage in the"
+            " cabinet there, few send it back. Alert rules are resources like any others.",
+            steps=(
+                Deed(
+                    typed=f"$EDITOR reconciler.yaml sites/{SITE}.yaml {SPEC} {ALERTS}\n"
+                    f"$ git add {ALERTS} && git commit -am 'Send the storage to the crowd'",
+                    act=watch,
+                ),
+                Command(arguments=("plan",)),
+                Command(arguments=("apply", "--auto-approve")),
+            ),
+        ),
+        Chapter(
+            title="The square fills",
+            why="The loop takes over. Four emulated user devices ask for forty videos each; when a window of two"
+            " seconds is over, the alert fires. It never touches the world: it changes the spec, in a commit that says"
+            " why, and the loop applies that commit like any other.",
+            steps=(
+                Deed(typed="reconciler run &", act=loop.start),
+                Deed(typed=_reports(requests=40), act=visit(requests=40, commits=1)),
+                Deed(typed="git log -1 --format=%B", act=last_commit),
+                Command(arguments=("alerts",)),
+            ),
+        ),
+        Chapter(
+            title="The square empties",
+            why="Few requests, another alert, another commit: the cabinet goes back to keeping the image at hand.",
+            steps=(
+                Deed(typed=_reports(requests=1), act=visit(requests=1, commits=2)),
+                Deed(typed="kill %1", act=loop.stop),
+                Command(arguments=("status",)),
+                Command(arguments=("history",)),
+            ),
+        ),
+    )
+
+
+def _reports(requests: int) -> str:
+    """Write what a person would type to be a device."""
+    return f"while sleep 0.25; do reconciler alerts feed '{line(1, requests)}' …; done"
+
+
+def _init(folder: Path) -> Iterable[str]:
     create(folder)
     (folder / STATE_FOLDER).mkdir(mode=0o700)
     (folder / STATE_FOLDER / _MARKER).write_text("`reconciler demo` may remove this folder and make it anew\n", "utf-8")
+    return ()
 
 
-def _change(folder: Path) -> None:
+def _change(folder: Path) -> Iterable[str]:
     repository = Repository.open(str(folder), folder / STATE_FOLDER)
     head = repository.resolve()
     spec = repository.tree(head).read(SPEC).replace(_BEFORE, _AFTER)
     repository.write({SPEC: spec}, "Open a third frontend", repository.author(), onto=head)
+    return ()

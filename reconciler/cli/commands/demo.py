@@ -24,10 +24,11 @@ def run(options: Options, screen: Screen) -> Exit:
         raise SettingsError("the demo is a story; leave out --json")
     folder = (Path(options.directory) / options.folder).absolute()
     prepare(folder)
-    for number, chapter in enumerate(story(folder), start=1):
-        _head(number, chapter, screen)
-        for step in chapter.steps:
-            _take(step, folder, screen)
+    with story(folder) as chapters:
+        for number, chapter in enumerate(chapters, start=1):
+            _head(number, chapter, screen)
+            for step in chapter.steps:
+                _take(step, folder, screen)
     _end(folder, screen)
     return Exit.DONE
 
@@ -41,7 +42,7 @@ def _take(step: Command | Deed, folder: Path, screen: Screen) -> None:
     match step:
         case Deed(typed=typed, act=act):
             _typed(typed, screen)
-            act(folder)
+            screen.show(act(folder))
         case Command(arguments=arguments, expected=expected):
             _typed(f"reconciler {shlex.join(arguments)}", screen)
             with chdir(folder):

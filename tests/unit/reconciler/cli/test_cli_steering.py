@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.demo import Deed, prepare, story
 from reconciler.project import utc_now
 from state.opening import open_store
 from state.process import this_process
@@ -218,17 +219,31 @@ def test_init_leaves_what_is_there_alone(city: City) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_the_demo_tells_its_story_and_begins_anew(city: City, tmp_path: Path) -> None:
+def test_the_demo_tells_its_story(city: City, tmp_path: Path) -> None:
     folder = tmp_path / "told"
-    first = city.run("demo", str(folder))
-    assert first.code == 0, first.err
-    assert "$ reconciler apply --auto-approve" in first.out
-    assert "That was it." in first.out
+    ended = city.run("demo", str(folder))
+    assert ended.code == 0, ended.err
+    come, gone = ended.out.index("The square fills"), ended.out.index("The square empties")
 
-    (folder / "specs" / "mine.yaml").write_text("a: 1\n")
+    assert "$ reconciler apply --auto-approve" in ended.out
+    assert "vr-tour: storage on edge-1 from placed to connected\n\nThe alert many_requests" in ended.out[come:gone]
+    assert "Value: 40\n" in ended.out[come:gone]
+    assert "TOSCA reconciler: vr-tour: storage on edge-1 from connected to placed" in ended.out[gone:]
+    assert "That was it." in ended.out
     assert city.run("-C", str(folder), "status").code == 0
-    assert city.run("demo", str(folder)).code == 0
-    assert not (folder / "specs" / "mine.yaml").exists()
+    assert city.run("-C", str(folder), "plan", "--detailed-exitcode").code == 0
+
+
+def test_the_demo_begins_anew_where_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "told"
+    with story(folder) as chapters:
+        first = chapters[0].steps[0]
+        assert isinstance(first, Deed)
+        first.act(folder)
+    (folder / "specs" / "mine.yaml").write_text("a: 1\n")
+    prepare(folder)
+
+    assert not folder.exists()
 
 
 def test_the_demo_removes_only_what_it_made(city: City) -> None:
