@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import ClassVar
 
-from providers.base import Context, Finding, Kind, Mark, PermanentError, Present, Scope, Snapshot, roles_of
+from providers.base import (
+    Context,
+    Finding,
+    Foreign,
+    Kind,
+    Mark,
+    PermanentError,
+    Present,
+    Scope,
+    Snapshot,
+    roles_of,
+    unknown_reason,
+)
 from providers.kubernetes.connection import Connection
 from providers.kubernetes.examine import examine
 from providers.kubernetes.expand import expand
@@ -20,7 +32,7 @@ from providers.kubernetes.server import Server
 from providers.kubernetes.settings import read_settings
 from providers.kubernetes.sight import Sight
 from providers.kubernetes.watching import Keeper
-from specs.model import Address, Deployment, Resource, Role, Site
+from specs.model import Address, Deployment, Resource, Role, Site, parse_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +87,11 @@ class Kubernetes:
             return Snapshot()
         with ThreadPoolExecutor(len(self._backends), thread_name_prefix="kubernetes-look") as pool:
             views = list(pool.map(lambda backend: backend.sight.look(scope), self._backends))
+        unknown = {key: why for view in views for key, why in view.unknown.items()}
         return Snapshot(
-            present=[present for view in views for present in view.present],
-            unknown={key: why for view in views for key, why in view.unknown.items()},
-            foreign=tuple(foreign for view in views for foreign in view.foreign),
+            present=list(_each_once((present for view in views for present in view.present), unknown)),
+            unknown=unknown,
+            foreign=tuple({_uid(foreign): foreign for view in views for foreign in view.foreign}.values()),
             findings=tuple(finding for view in views for finding in view.findings),
         )
 
@@ -115,3 +128,25 @@ class Kubernetes:
             if cluster in backend.server.clusters:
                 return backend
         raise PermanentError(f"binding {self._binding.name} serves no cluster {cluster!r}; look again and plan anew")
+
+
+def _each_once(found: Iterable[Present], unknown: Mapping[str, str]) -> Iterator[Present]:
+    """Give every object once, though two ways may lead to one API server.
+
+    It is shown as the way of its own cluster sees it. Where that one is blind, what another sees there is not told.
+    """
+    at_home: dict[str, Present] = {}
+    strays: dict[str, Present] = {}
+    for present in found:
+        group = at_home if present.properties["cluster"] == parse_address(present.address).cluster else strays
+        group[_uid(present)] = present
+    yield from at_home.values()
+    for uid, present in strays.items():
+        named = parse_address(present.address)
+        hidden = unknown_reason(Snapshot(unknown=unknown), named.kind, named.cluster)
+        if uid not in at_home and hidden is None:
+            yield present
+
+
+def _uid(found: Present | Foreign) -> str:
+    return parse_identity(found.provider_id).uid

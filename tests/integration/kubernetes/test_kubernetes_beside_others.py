@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from specs.model import Cluster, LifecycleState, Service
 from specs.values import Reference
 from tests.support.chains import bristol
 from tests.support.kubernetes_services import function, site
-from tests.support.kubernetes_turns import Bench, Workbench, failures, steps, wants
+from tests.support.kubernetes_turns import Bench, Workbench, failures, steps, until, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane
+from tests.testbed.kubernetes.gate import Gate
 
 BOTH = LifecycleState.CONNECTED
 
@@ -23,7 +25,7 @@ BOTH = LifecycleState.CONNECTED
 def mixed(plane: ControlPlane, tmp_path: Path) -> Iterator[Bench]:
     """A city whose data centre is emulated and whose edge is Kubernetes, on one fabric."""
     city = bristol()
-    kube = site("bristol", plane.kubeconfig).bindings["kube"]
+    kube = site("bristol", plane.kubeconfig_of(tmp_path / "kubeconfig")).bindings["kube"]
     clusters: dict[str, Cluster] = {
         name: replace(cluster, binding="kube" if name == "edge-1" else "city")
         for name, cluster in city.clusters.items()
@@ -113,3 +115,54 @@ def test_one_server_that_is_down_hides_only_its_own_clusters(
     }
     assert len(plan.unseen) == 5
     assert plan.operations == ()
+
+
+@pytest.fixture
+def two_ways(plane: ControlPlane, workbench: Workbench, tmp_path: Path) -> Iterator[Callable[..., tuple[Bench, Gate]]]:
+    """Makes benches that reach the clusters of one API server by two ways, the second by a gate."""
+    with ExitStack() as stack:
+
+        def make(stir: Callable[[], None] | None) -> tuple[Bench, Gate]:
+            gate = stack.enter_context(Gate(plane.url, plane.folder / "ca.crt").running())
+            other = str(plane.kubeconfig_of(tmp_path / "other", url=gate.url))
+            town = workbench(clusters=("edge-1", "edge-2")).site
+            away = replace(town.clusters["edge-2"], properties={"kubeconfig": other})
+            folder = tmp_path / "store"
+            folder.mkdir()
+            bench = Bench(replace(town, clusters={**town.clusters, "edge-2": away}), folder, stir=stir)
+            stack.callback(bench.close)
+            return bench, gate
+
+        yield make
+
+
+@pytest.mark.parametrize("stir", [None, lambda: None], ids=["lists", "watches"])
+def test_two_ways_to_one_server_show_every_object_once(
+    plane: ControlPlane,
+    two_ways: Callable[..., tuple[Bench, Gate]],
+    stir: Callable[[], None] | None,
+) -> None:
+    bench, _ = two_ways(stir)
+    service = wants("tour", function("web"), on=bench.site)
+    report = bench.turn(service)
+    calm = bench.plan(service)
+    plane.kubectl("-n", f"{bench.site.name}-tour-edge-2", "scale", "deployment/web", "--replicas=3")
+    until(lambda: bool(bench.plan(service).operations), "drift is seen")
+    drift = bench.turn(service)
+
+    assert failures(report) == failures(drift) == {}
+    assert calm.operations == ()
+    assert [finished.operation.key for finished in drift.finished] == [
+        f"update {bench.site.name}/tour/web@edge-2.0:kubernetes.deployment"
+    ]
+
+
+def test_what_only_the_wrong_way_shows_is_unknown(two_ways: Callable[..., tuple[Bench, Gate]]) -> None:
+    bench, gate = two_ways(None)
+    service = wants("tour", function("web"), on=bench.site)
+    bench.turn(service)
+    gate.take_down()
+    plan = bench.plan(service)
+
+    assert plan.operations == ()
+    assert {unseen.address.partition("@")[2][:6] for unseen in plan.unseen} == {"edge-2"}
