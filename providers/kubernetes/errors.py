@@ -12,11 +12,15 @@ from typing import Any
 from providers.base import PermanentError, ProviderError, QuotaExceeded, TransientError
 
 _MANAGER = re.compile(r'conflict with "([^"]+)"')
-_UNAUTHORISED, _FORBIDDEN, _MISSING, _CONFLICT, _INVALID, _TOO_MANY = 401, 403, 404, 409, 422, 429
+_UNAUTHORISED, _FORBIDDEN, _MISSING, _CONFLICT, _EXPIRED, _INVALID, _TOO_MANY = 401, 403, 404, 409, 410, 422, 429
 
 
 class Gone(PermanentError):  # noqa: N818 — a state of affairs, told by its name
     """What was asked for is not there."""
+
+
+class Expired(TransientError):  # noqa: N818
+    """The server has forgotten the version a list or a watch goes on from; it has to begin anew."""
 
 
 class Unchangeable(PermanentError):  # noqa: N818
@@ -74,6 +78,8 @@ def failure(what: str, answer: Answer) -> ProviderError:
             return Gone(message)
         case status if status == _CONFLICT:
             return _conflict(what, message, causes)
+        case status if status == _EXPIRED:
+            return Expired(message)
         case status if status == _INVALID:
             return _invalid(message, causes)
         case status if status == _TOO_MANY or status >= 500:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from providers.base import PermanentError
+from providers.base import TransientError
 from providers.kubernetes.connection import APPLY, METADATA_LIST, Call, Connection
 from providers.kubernetes.discovery import Discovery, Served
-from providers.kubernetes.errors import Claimed, Gone, told
+from providers.kubernetes.errors import Claimed, Expired, Gone, told
 from providers.kubernetes.identity import Identity
 from providers.kubernetes.naming import MANAGER, Json
 from providers.kubernetes.ownership import contested
@@ -18,10 +18,6 @@ from specs.model import Resource
 PAGE: Final = 500
 """Objects in one page of a list: what is held in memory at once."""
 _TRIES = 3
-
-
-class Expired(Exception):  # noqa: N818 — not for users: the list begins anew
-    """The server forgot the snapshot a list was taken from."""
 
 
 class Server:
@@ -75,7 +71,7 @@ class Server:
             except Expired:
                 continue
             return
-        raise PermanentError(f"the list of {served.form.id} changes faster than it can be read")
+        raise TransientError(f"the list of {served.form.id} changes faster than it can be read")
 
     def _pages(
         self, served: Served, query: dict[str, str | int], namespace: str, *, metadata_only: bool
@@ -84,12 +80,7 @@ class Server:
             call = Call(path=served.path(namespace), query=query)
             if metadata_only:
                 call = Call(path=served.path(namespace), query=query, accept=METADATA_LIST)
-            try:
-                page = self.connection.call(call)
-            except PermanentError as error:
-                if "continue" in query and "expired" in str(error).lower():
-                    raise Expired from error
-                raise
+            page = self.connection.call(call)
             metadata = page.get("metadata") or {}
             yield str(metadata.get("resourceVersion", "")), page.get("items") or []
             if not metadata.get("continue"):

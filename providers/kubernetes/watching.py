@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from time import monotonic
 from typing import Final
 
 from providers.base import ProviderError, Scope
 from providers.kubernetes.connection import METADATA_LIST, Call, Stream
 from providers.kubernetes.discovery import Served
+from providers.kubernetes.errors import Expired
 from providers.kubernetes.naming import Json, compact, selector
 from providers.kubernetes.ownership import owned_fields
 from providers.kubernetes.server import Server
@@ -30,15 +32,13 @@ _STREAM_SECONDS: Final = (60, 90)
 """How long a stream lasts, at random: after that it is certain to be alive or known to be broken."""
 _SILENCE_SECONDS: Final = 100.0
 _FIRST_LIST_SECONDS: Final = 60.0
+_HASTY_SECONDS: Final = 1.0
+"""A stream that ends sooner was none: whoever ends it would be asked without a pause."""
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
-"""Seconds between attempts to reach a server that does not answer; the last one repeats."""
+"""Seconds between attempts to follow a server that does not answer or ends streams at once; the last one repeats."""
 _PAGE: Final = 500
 _NO_MATTER: Final = ("managedFields", "resourceVersion", "generation")
 _METADATA: Final = METADATA_LIST.replace("PartialObjectMetadataList", "PartialObjectMetadata")
-
-
-class _Forgotten(Exception):  # noqa: N818 — a turn in a conversation, no failure
-    """The server does not know the version any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,37 @@ class _Kept:
     """Digest of all that people or specs say; status is left out."""
 
 
+@dataclass(frozen=True, slots=True)
+class Time:
+    """How a watch knows the time and lets it pass."""
+
+    now: Callable[[], float] = monotonic
+    """Seconds of a clock that only goes forward."""
+    rest: Callable[[threading.Event, float], object] = threading.Event.wait
+    """Waits for an event, at most so many seconds."""
+
+
+_REAL: Final = Time()
+
+
 class Keep:
     """The objects of one resource, followed by a thread of its own."""
 
-    def __init__(self, server: Server, served: Served, chosen: str, namespace: str, stir: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        served: Served,
+        chosen: str,
+        namespace: str,
+        stir: Callable[[], None],
+        time: Time = _REAL,
+    ) -> None:
         self.served = served
         self._server = server
         self._chosen = chosen
         self._namespace = namespace
         self._stir = stir
+        self._time = time
         self._lock = threading.Lock()
         self._objects: dict[str, _Kept] = {}
         self._gone: set[str] = set()
@@ -115,21 +137,23 @@ class Keep:
         failures = 0
         version = ""
         while not self._stop.is_set():
+            began: float | None = None
             try:
                 version = version or self._list()
                 self._tried.set()
+                began = self._time.now()
                 version = self._follow(version)
-                failures = 0
-            except _Forgotten:
-                version = ""
+            except Expired:
+                version = self._lost(None, "")
             except ProviderError as error:
                 version = self._lost(error, version)
-                self._stop.wait(_PAUSES[min(failures, len(_PAUSES) - 1)] * random.uniform(0.5, 1.0))  # noqa: S311
-                failures += 1
             except Exception:
                 logger.exception("the watch of %s failed; it starts anew", self.served.form.id)
                 version = self._lost(None, "")
-                self._stop.wait(_PAUSES[-1])
+            lasted = began is not None and self._time.now() - began > _HASTY_SECONDS
+            failures = 0 if lasted else failures + 1
+            if failures:
+                self._time.rest(self._stop, _PAUSES[min(failures, len(_PAUSES)) - 1] * random.uniform(0.5, 1.0))  # noqa: S311
 
     def _lost(self, error: ProviderError | None, version: str) -> str:
         """Note that the stream is broken; it is taken up from the same version."""
@@ -182,8 +206,8 @@ class Keep:
     def _take(self, event: Json, version: str) -> str:
         """Take one piece of news; give the version it leads to."""
         body = event["object"]
-        if event["type"] == "ERROR":
-            raise _Forgotten
+        if event["type"] == "ERROR":  # whatever it is, clients begin anew
+            raise Expired(f"watch of {self.served.form.id}: {body.get('message') or 'an error'}")
         found = str(body["metadata"]["resourceVersion"])
         if event["type"] == "BOOKMARK":
             return found

@@ -14,10 +14,11 @@ import pytest
 from providers.base import TransientError
 from providers.kubernetes.connection import Call, Connection, Stream
 from providers.kubernetes.discovery import Served
+from providers.kubernetes.errors import Expired
 from providers.kubernetes.kinds import FORMS
 from providers.kubernetes.server import Server
 from providers.kubernetes.settings import Access
-from providers.kubernetes.watching import Keep
+from providers.kubernetes.watching import Keep, Time
 
 CONFIG = Served(FORMS["configmap"], "v1")
 END = object()
@@ -87,6 +88,8 @@ class Watching:
     played: Played
     keep: Keep
     bell: threading.Semaphore
+    rests: queue.Queue[float]
+    """How long it wanted to wait, each time it did; nobody really waits, and the clock stands still."""
 
     def names(self) -> dict[str, Any]:
         """Give what is kept: name → data."""
@@ -101,8 +104,9 @@ def watching() -> Iterator[Callable[..., Watching]]:
     def begin(*lists: Any) -> Watching:
         played = Played(list(lists))
         server = Server(Access(), ("edge-1",), cast("Connection", played))
-        bell = threading.Semaphore(0)
-        made.append(Watching(played, Keep(server, CONFIG, "a=b", "", bell.release), bell))
+        bell, rests = threading.Semaphore(0), queue.Queue[float]()
+        keep = Keep(server, CONFIG, "a=b", "", bell.release, Time(lambda: 0.0, lambda _, seconds: rests.put(seconds)))
+        made.append(Watching(played, keep, bell, rests))
         return made[-1]
 
     yield begin
@@ -154,6 +158,24 @@ def test_a_forgotten_version_means_a_new_list(watching: Begin) -> None:
     assert watch.bell.acquire(timeout=SECONDS)
     assert watch.names() == {"b": None}
     assert watch.played.versions() == ["5", "90"]
+
+
+@pytest.mark.parametrize("end", [END, Expired("gone"), TransientError("cut")], ids=["ends", "forgets", "breaks"])
+def test_a_server_that_keeps_ending_streams_is_asked_less_and_less(watching: Begin, end: object) -> None:
+    watch = watching(listing(5, body("a", 3)))
+    for _ in range(6):
+        watch.played.news.put(end)
+    rests = [watch.rests.get(timeout=SECONDS) for _ in range(6)]
+
+    assert all(low / 2 <= rest <= low for low, rest in zip((0.1, 0.5, 1, 2, 5, 5), rests, strict=True))
+
+
+def test_any_error_of_a_stream_means_a_new_list(watching: Begin) -> None:
+    watch = watching(listing(5, body("a", 3)), listing(90, body("b", 80)))
+    watch.played.tell("ERROR", {"kind": "Status", "code": 500, "message": "cannot decode"})
+
+    assert watch.bell.acquire(timeout=SECONDS)
+    assert watch.names() == {"b": None}
 
 
 def test_a_broken_stream_gives_nothing_until_it_is_whole_again(watching: Begin) -> None:
