@@ -10,14 +10,23 @@ from providers.kubernetes.discovery import Served
 from providers.kubernetes.errors import Gone, Moved
 from providers.kubernetes.identity import parse_identity
 from providers.kubernetes.kinds import BY_RESOURCE, FORMS
-from providers.kubernetes.naming import ADDRESS, ADOPTED, REPOSITORY, Json, mark_annotations, mark_labels, mark_of
+from providers.kubernetes.naming import (
+    ADDRESS,
+    ADOPTED,
+    REPOSITORY,
+    SERVICE,
+    Json,
+    mark_annotations,
+    mark_labels,
+    mark_of,
+)
 from providers.kubernetes.ownership import owned_fields
 from providers.kubernetes.presenting import present, sample_of
 from providers.kubernetes.server import Server
 from providers.kubernetes.settings import Settings
-from providers.kubernetes.shape import manifest_of
+from providers.kubernetes.shape import manifest_of, with_pods_kept
 from providers.kubernetes.watching import Keeper
-from specs.model import Resource
+from specs.model import Resource, parse_address
 
 _WITH_PODS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "ReplicaSet"})
 """What goes only when its pods are gone, so that what they stand on goes after them."""
@@ -102,7 +111,8 @@ class Hands:
     # --- writing ---
 
     def _write(self, served: Served, resource: Resource, mark: Mark, live: Json | None) -> Present:
-        body = manifest_of(resource, served.api_version, served.form.object, mark)
+        written = resource if live is None else with_pods_kept(resource, served.form, live)
+        body = manifest_of(written, served.api_version, served.form.object, mark)
         if live is not None:
             body["metadata"]["uid"] = live["metadata"]["uid"]
             if ADOPTED in (live["metadata"].get("annotations") or {}):

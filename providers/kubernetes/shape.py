@@ -8,9 +8,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from providers.base import Mark, PermanentError
+from providers.kubernetes.kinds import Form
 from providers.kubernetes.naming import (
     ADDRESS,
     ADOPTED,
@@ -25,6 +27,7 @@ from providers.kubernetes.naming import (
     mark_annotations,
     mark_labels,
 )
+from providers.kubernetes.ownership import owned_fields
 from specs.model import Resource
 from specs.values import Call, Properties, Reference, Secret, Value, decode, encode, rewrite
 
@@ -78,6 +81,20 @@ def manifest_of(resource: Resource, version: str, kind: str, mark: Mark) -> Json
     if "rolls_with" in properties:
         _note_rolls_with(body, properties["rolls_with"])
     return body
+
+
+def with_pods_kept(resource: Resource, form: Form, live: Mapping[str, Any]) -> Resource:
+    """Let a workload keep the pods it has when their number has just become an autoscaler's affair.
+
+    A field we own and no longer write falls back to its default, and a service that many use to a single pod.
+    """
+    if form.object not in ("Deployment", "StatefulSet") or "spec.replicas" in resource.properties:
+        return resource
+    number = live["spec"].get("replicas")
+    ours = "f:replicas" in (owned_fields(live["metadata"]).get("f:spec") or {})
+    if not number or not ours:
+        return resource
+    return replace(resource, properties={**resource.properties, "spec.replicas": number})
 
 
 def _note_rolls_with(body: Json, value: Value) -> None:

@@ -281,13 +281,29 @@ class Sight:
                     yield Foreign(served.form.kind, f"{where}/{metadata['name']}#{metadata['uid']}", metadata["name"])
 
 
+def _to_be_explained(samples: Iterable[Sample]) -> frozenset[str]:
+    """Choose the workloads whose pods are asked why they do not come up: a big rollout asks for a few at a time."""
+    failed: set[str] = set()
+    on_their_way: list[Sample] = []
+    for sample in samples:
+        if sample.served.form.object in _WORKLOADS:
+            match judge(sample.body, sample.served.form.object)[0]:
+                case Health.DEGRADED:
+                    failed.add(sample.uid)
+                case Health.PROGRESSING:
+                    on_their_way.append(sample)
+    on_their_way.sort(key=lambda sample: sample.mark.address)
+    return frozenset(failed | {sample.uid for sample in on_their_way[:_MOST_EXPLAINED]})
+
+
 def _filled(sample: Sample, wanted: Resource) -> Resource:
     """Put what is live in the place of what is known only at apply."""
     parts = fill(wanted_parts(wanted), parts_of(sample.body))
     own = {name: value for name, value in wanted.properties.items() if name in OWN_WORDS}
     if "rolls_with" in own:
         own["rolls_with"] = fill(own["rolls_with"], rolls_with_of(sample.body))
-    return replace(wanted, properties={**own, **(parts if isinstance(parts, Mapping) else {})})
+    filled = replace(wanted, properties={**own, **(parts if isinstance(parts, Mapping) else {})})
+    return with_pods_kept(filled, sample.served.form, sample.body)
 
 
 def _error(address: Address, message: str) -> Finding:

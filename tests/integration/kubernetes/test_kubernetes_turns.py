@@ -256,3 +256,27 @@ def test_health_is_that_of_the_rollout(bench: Bench) -> None:
     seen = bench.look(service).seen.snapshots["kube"]
 
     assert {present.health for present in seen.present} == {Health.HEALTHY}
+
+
+def test_pods_stay_when_an_autoscaler_takes_over_and_when_it_goes(plane: ControlPlane, bench: Bench) -> None:
+    def scaled(**wishes: Value) -> Node:
+        return replace(web(kubernetes=wishes), capabilities={"scalable": {"default_instances": 3}})
+
+    def pods() -> int:
+        found = plane.call("GET", f"/apis/apps/v1/namespaces/{namespace_of(bench)}/deployments/web")
+        return int(found["spec"]["replicas"])
+
+    bench.turn(wants("tour", scaled(), on=bench.site))
+    autoscaled = wants("tour", scaled(autoscale={"min": 2, "max": 5}), on=bench.site)
+    taken_over = bench.turn(autoscaled)
+    after = pods()
+    rest = bench.plan(autoscaled)
+    plane.kubectl("-n", namespace_of(bench), "scale", "deployment/web", "--replicas=4")
+    changed = scaled(autoscale={"min": 2, "max": 5}, pod={"terminationGracePeriodSeconds": 5})
+    rolled = bench.turn(wants("tour", changed, on=bench.site))
+    chosen = pods()
+    given_back = bench.turn(wants("tour", scaled(), on=bench.site))
+
+    assert failures(taken_over) == failures(rolled) == failures(given_back) == {}
+    assert (after, chosen, pods()) == (3, 4, 3)
+    assert rest.operations == ()
