@@ -155,17 +155,15 @@ class Hands:
     def _check_nobody_else(self, namespace: str, current: Present) -> None:
         """Refuse to take a namespace away from what others have put into it."""
         theirs: list[str] = []
-        for form in FORMS.values():
-            if not form.namespaced:
-                continue
+        for name in (*(form.id for form in FORMS.values()), "pods", *sorted(self._settings.manifests)):
             try:
-                served = self._server.discovery.of_kind(form.kind)
+                served = self._server.discovery.of_resource(name)
             except Gone:
                 continue
-            for _, page in self._server.pages(served, "", namespace, metadata_only=True):
-                theirs += [
-                    f"{form.object} {item['metadata']['name']}" for item in page if _is_strange(item["metadata"])
-                ]
+            if served.form.namespaced:
+                for _, page in self._server.pages(served, "", namespace, metadata_only=True):
+                    found = (item["metadata"] for item in page)
+                    theirs += [f"{served.form.object} {m['name']}" for m in found if _is_strange(m, name, current.mark)]
         if theirs:
             raise PermanentError(
                 f"{current.address}: others have put {', '.join(sorted(theirs)[:5])} into namespace {namespace};"
@@ -207,9 +205,14 @@ def check_allowed(name: str, resource: Resource, settings: Settings) -> None:
         )
 
 
-def _is_strange(metadata: Json) -> bool:
-    owned = any(owner.get("controller") for owner in metadata.get("ownerReferences") or ())
-    ours = REPOSITORY in (metadata.get("labels") or {})
-    made_by_set = any(key.startswith("tosca-reconciler/") for key in metadata.get("labels") or {})
-    token = "kubernetes.io/service-account.name" in (metadata.get("annotations") or {})
-    return not (owned or ours or made_by_set or token or metadata["name"] in _CLUSTER_OWN)
+def _is_strange(metadata: Json, resource: str, namespace: Mark) -> bool:
+    """Tell whether somebody else would miss an object; when our namespace goes, no pod of ours is left in it."""
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    if metadata.get("deletionTimestamp"):
+        return False
+    if REPOSITORY in labels:
+        mark = mark_of(metadata, namespace.repository)
+        return mark is None or parse_address(mark.address).site != parse_address(namespace.address).site
+    owned = resource != "pods" and any(owner.get("controller") for owner in metadata.get("ownerReferences") or ())
+    token = "kubernetes.io/service-account.name" in annotations
+    return not (owned or SERVICE in labels or token or metadata["name"] in _CLUSTER_OWN)

@@ -9,7 +9,7 @@ import pytest
 from providers.base import Mark, PermanentError, Scope
 from specs.model import Address
 from tests.support.kubernetes_services import function
-from tests.support.kubernetes_turns import REPOSITORY, Bench, Workbench, changes, failures, steps, wants
+from tests.support.kubernetes_turns import REPOSITORY, Bench, Workbench, changes, failures, steps, until, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane
 
 DEPLOYMENT = "web@edge-1.0:kubernetes.deployment"
@@ -129,14 +129,40 @@ def test_a_given_namespace_is_neither_made_nor_deleted(plane: ControlPlane, work
     assert plane.call("GET", "/api/v1/namespaces/shared")["status"]["phase"] == "Active"
 
 
-def test_a_namespace_that_others_use_is_not_deleted(plane: ControlPlane, bench: Bench) -> None:
+OTHERS = {
+    "settings": ("ConfigMap theirs", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}}),
+    "another repository": (
+        "ConfigMap theirs",
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "theirs", "labels": {"tosca-reconciler/repository": "another"}},
+        },
+    ),
+    "a pod of a job": (
+        "Pod theirs-",
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "theirs"},
+            "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}}},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_namespace_that_others_use_is_not_deleted(plane: ControlPlane, bench: Bench, kind: str) -> None:
+    words, body = OTHERS[kind]
     bench.turn(wants("tour", function("web"), on=bench.site))
     namespace = f"{bench.site.name}-tour-edge-1"
-    plane.kubectl("-n", namespace, "create", "configmap", "theirs", "--from-literal=A=B")
+    plane.kubectl("-n", namespace, "create", "--validate=false", "-f", "-", stdin=json.dumps(body))
+    name = words.partition(" ")[2]
+    until(lambda: name in plane.kubectl("-n", namespace, "get", "pods,configmaps", "-o", "name"), "it is there")
     report = bench.turn()
 
-    assert "others have put ConfigMap theirs into namespace" in failures(report)[
+    assert f"others have put {words}" in failures(report)[
         f"delete {bench.site.name}/tour/tour@edge-1:kubernetes.namespace"
     ]  # fmt: skip
-    assert plane.get(f"/api/v1/namespaces/{namespace}/configmaps/theirs") is not None
+    assert plane.call("GET", f"/api/v1/namespaces/{namespace}")["status"]["phase"] == "Active"
     assert plane.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/web") is None
