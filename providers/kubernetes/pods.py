@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,28 +16,44 @@ from providers.kubernetes.server import Server
 _MOST = 50
 """Pods looked at per workload."""
 _LINES = 5
-"""Of the log of a container that ended."""
+"""Of a container's log."""
+_STARTING = timedelta(seconds=30)
+"""So long a pod may run without being ready before it is quoted."""
 _STUCK = timedelta(minutes=10)
 """After that a pod of a set without a deadline of its own has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """What is wrong with a pod."""
+
+    pod: Json
+    why: str
+    container: str = ""
+    """Whose log tells more."""
+    previous: bool = False
+    """Whether it is the log of the run before this one."""
+    urgent: bool = True
+    """Whether it is certain that something is wrong."""
 
 
 def explained(server: Server, body: Json, verdict: Verdict, now: datetime) -> Verdict:
     """Add to a verdict on a workload what its pods say; a pod that is stuck for long makes it degraded."""
     health, reason = verdict
     labels = ((body["spec"].get("selector") or {}).get("matchLabels")) or {}
-    if not labels:
+    trouble = next(_troubles(server, body["metadata"]["namespace"], labels), None) if labels else None
+    if trouble is None:
         return verdict
-    troubles = list(_troubles(server, body["metadata"]["namespace"], labels))
-    if not troubles:
-        return verdict
-    pod, why = troubles[0]
-    since = datetime.fromisoformat(pod["metadata"]["creationTimestamp"].replace("Z", "+00:00"))
-    if "updateStrategy" in body["spec"] and now - since > _STUCK:
+    metadata = trouble.pod["metadata"]
+    age = now - datetime.fromisoformat(metadata["creationTimestamp"].replace("Z", "+00:00"))
+    if "updateStrategy" in body["spec"] and age > _STUCK:
         health = Health.DEGRADED
-    return health, f"{reason}: {why}"
+    telling = trouble.urgent or health is Health.DEGRADED or age > _STARTING
+    words = _last_words(server, trouble) if telling else ""
+    return health, f"{reason}: pod {metadata['name']}: {trouble.why}{words}"
 
 
-def _troubles(server: Server, namespace: str, labels: dict[str, str]) -> Iterator[tuple[Json, str]]:
+def _troubles(server: Server, namespace: str, labels: dict[str, str]) -> Iterator[_Trouble]:
     query: dict[str, str | int] = {
         "labelSelector": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
         "limit": _MOST,
@@ -45,37 +62,48 @@ def _troubles(server: Server, namespace: str, labels: dict[str, str]) -> Iterato
         pods = server.connection.call(Call(path=f"/api/v1/namespaces/{namespace}/pods", query=query))["items"]
     except ProviderError:  # the verdict stands without their words
         return
-    for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True):
-        if why := _trouble(server, pod):
-            yield pod, f"pod {pod['metadata']['name']}: {why}"
+    newest_first = sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
+    found = [trouble for pod in newest_first if (trouble := _trouble(pod)) is not None]
+    yield from sorted(found, key=lambda trouble: not trouble.urgent)
 
 
-def _trouble(server: Server, pod: Json) -> str:
+def _trouble(pod: Json) -> _Trouble | None:
     status = pod.get("status") or {}
     for container in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
-        if container.get("ready"):
-            continue
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") in (None, "ContainerCreating", "PodInitializing"):
-            continue
-        words = f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
-        return words + _ended(container) + _last_words(server, pod, container)
+        if not container.get("ready") and (trouble := _of_container(pod, container)) is not None:
+            return trouble
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"{condition.get('reason', '')}: {condition.get('message', '')}"
-    return str(status.get("message", "")) if status.get("phase") == "Failed" else ""
+            return _Trouble(pod, f"{condition.get('reason', '')}: {condition.get('message', '')}")
+    message = str(status.get("message", ""))
+    return _Trouble(pod, message) if status.get("phase") == "Failed" and message else None
 
 
-def _ended(container: Any) -> str:
-    ended = (container.get("lastState") or {}).get("terminated") or {}
-    return f"; it ended with {ended.get('exitCode')} ({ended.get('reason', 'no reason')})" if ended else ""
+def _of_container(pod: Json, container: Any) -> _Trouble | None:
+    name, state = container["name"], container.get("state") or {}
+    before = (container.get("lastState") or {}).get("terminated")
+    ended, waiting = state.get("terminated") or {}, state.get("waiting") or {}
+    if ended.get("exitCode"):
+        return _Trouble(pod, f"{name} {_end(ended)}", name)
+    if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+        words = f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
+        if before:
+            return _Trouble(pod, f"{words}; it {_end(before)}", name, previous=True)
+        return _Trouble(pod, words)
+    return _Trouble(pod, f"{name} runs but is not ready", name, urgent=False) if "running" in state else None
 
 
-def _last_words(server: Server, pod: Json, container: Any) -> str:
-    if not (container.get("lastState") or {}).get("terminated"):
+def _end(ended: Any) -> str:
+    return f"ended with {ended.get('exitCode')} ({ended.get('reason', 'no reason')})"
+
+
+def _last_words(server: Server, trouble: _Trouble) -> str:
+    if not trouble.container:
         return ""
-    metadata = pod["metadata"]
-    query: dict[str, str | int] = {"container": container["name"], "previous": "true", "tailLines": _LINES}
+    metadata = trouble.pod["metadata"]
+    query: dict[str, str | int] = {"container": trouble.container, "tailLines": _LINES}
+    if trouble.previous:
+        query["previous"] = "true"
     path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/log"
     try:
         text = server.connection.fetch(Call(path=path, query=query, accept="*/*")).decode(errors="replace")

@@ -18,13 +18,13 @@ from providers.kubernetes.pods import explained
 from providers.kubernetes.presenting import Sample, is_as_applied, present, sample_of, wanted_parts
 from providers.kubernetes.server import Server
 from providers.kubernetes.settings import Settings
-from providers.kubernetes.shape import OWN_WORDS, fill, manifest_of, parts_of, rolls_with_of
+from providers.kubernetes.shape import OWN_WORDS, fill, manifest_of, parts_of, rolls_with_of, with_pods_kept
 from specs.errors import Severity
 from specs.model import Address, Resource, parse_address
 
-_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 _MOST_EXPLAINED = 10
-"""Workloads whose pods are asked in one look."""
+"""Workloads on their way whose pods are asked in one look; of those that have failed, all are."""
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class Sight:
         """See everything of ours; what cannot be seen is told in `unknown`."""
         view = View()
         try:
-            resources = self._resources(scope)
+            resources = self._resources()
         except ProviderError as error:
             return View(unknown={f"@{cluster}": str(error) for cluster in self._server.clusters})
         with ThreadPoolExecutor(self._threads, thread_name_prefix="kubernetes") as pool:
@@ -83,7 +83,8 @@ class Sight:
                 doubtful += doubts
                 if why:
                     self._unknown(view, served, why)
-            for seen, findings in pool.map(lambda sample: self._examined(sample, scope), doubtful):
+            asked = _to_be_explained(doubtful)
+            for seen, findings in pool.map(lambda s: self._examined(s, scope, explain=s.uid in asked), doubtful):
                 view.present.append(seen)
                 view.findings += findings
             if scope.unmanaged:
@@ -100,8 +101,8 @@ class Sight:
         spots = [self._settings.spots[cluster] for cluster in self._server.clusters]
         return tuple(sorted({spot.namespace for spot in spots})) if all(spot.given for spot in spots) else ()
 
-    def _resources(self, scope: Scope) -> list[Served]:
-        """Choose what to list: our own kinds, what manifests may bring, and what they do bring."""
+    def _resources(self) -> list[Served]:
+        """Choose what to list: our own kinds and what manifests may bring."""
         confined = bool(self.namespaces())
         found: dict[str, Served] = {}
         for kind, form in FORMS.items():
@@ -115,21 +116,7 @@ class Sight:
                 found.setdefault(name, self._server.discovery.of_resource(name))
             except Gone:  # its definition is not there, so nothing of it is
                 continue
-        for served in self._brought(scope):
-            found.setdefault(served.form.id, served)
         return list(found.values())
-
-    def _brought(self, scope: Scope) -> Iterator[Served]:
-        kinds = {
-            (str(resource.properties["api_version"]), str(resource.properties["object_kind"]))
-            for resource in scope.wanted.values()
-            if resource.kind == "object" and resource.properties["cluster"] in self._server.clusters
-        }
-        for version, kind in sorted(kinds):
-            try:
-                yield self._server.discovery.of_object(version, kind)
-            except Gone:
-                continue
 
     def _listed(self, served: Served, scope: Scope, namespace: str) -> Iterator[list[Json]]:
         chosen = selector(scope.repository, scope.site)
@@ -208,15 +195,15 @@ class Sight:
 
     # --- the closer look ---
 
-    def _examined(self, sample: Sample, scope: Scope) -> tuple[Present, list[Finding]]:
+    def _examined(self, sample: Sample, scope: Scope, *, explain: bool) -> tuple[Present, list[Finding]]:
         """Ask the server what applying would change, and the pods why they do not come up."""
         wanted = scope.wanted.get(sample.mark.address)
         verdict = judge(sample.body, sample.served.form.object)
-        if verdict[0] in (Health.PROGRESSING, Health.DEGRADED) and sample.served.form.object in _WORKLOADS:
+        if explain:
             verdict = explained(self._server, sample.body, verdict, self._clock())
         if wanted is None or is_as_applied(sample, wanted) or sample.body["metadata"].get("deletionTimestamp"):
             return present(sample, wanted, verdict=verdict), []
-        if wanted.kind == "secret":
+        if wanted.kind == "secret" or wanted.properties["cluster"] != sample.cluster:
             return present(sample, wanted, verdict=verdict), []
         try:
             answer, findings, in_place = self._asked(sample, wanted)
@@ -249,9 +236,8 @@ class Sight:
 
     def _guessed(self, sample: Sample, wanted: Resource) -> Json:
         """Work out from the record of ownership what the server would not say."""
-        live = parts_of(sample.body)
-        parts = fill(wanted_parts(wanted), live)
-        return simulated(dict(parts) if isinstance(parts, Mapping) else {}, live, owned_fields(sample.body["metadata"]))
+        parts = wanted_parts(_filled(sample, wanted))
+        return simulated(parts, parts_of(sample.body), owned_fields(sample.body["metadata"]))
 
     # --- what is not ours ---
 

@@ -10,7 +10,8 @@ import pytest
 
 from providers.base import Health, PermanentError, QuotaExceeded
 from reconciler.pace import Patience
-from tests.support.kubernetes_services import function
+from specs.model import Node
+from tests.support.kubernetes_services import MANIFEST, ROOT, artifact, function
 from tests.support.kubernetes_turns import PATIENT, Bench, Workbench, failures, until, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane
 from tests.testbed.kubernetes.kubelet import LAST_WORDS
@@ -40,6 +41,31 @@ def test_a_container_that_ends_again_and_again_is_quoted(workbench: Workbench) -
 
     assert "CrashLoopBackOff" in why
     assert "it ended with 1 (Error)" in why
+    assert LAST_WORDS in why
+
+
+def test_a_container_that_runs_and_is_never_ready_is_quoted(workbench: Workbench) -> None:
+    bench = workbench(progress_deadline=1)
+    report = bench.turn(wants("tour", function("bad", image="deaf"), on=bench.site))
+    why = failures(report)[f"create {bench.site.name}/tour/bad@edge-1.0:kubernetes.deployment"]
+
+    assert "bad runs but is not ready" in why
+    assert LAST_WORDS in why
+
+
+def test_a_job_that_failed_is_quoted(workbench: Workbench) -> None:
+    bench = workbench(manifests=["jobs.batch"])
+    job = """{apiVersion: batch/v1, kind: Job, metadata: {name: migrate}, spec: {backoffLimit: 0, template: {spec: {
+    restartPolicy: Never, containers: [{name: migrate, image: example.org/fail}]}}}}"""
+    chart = Node(
+        name="chart",
+        types=("tosca.nodes.Container.Application", ROOT),
+        artifacts={"all": artifact("all", MANIFEST, "job.yaml", job)},
+    )
+    [why] = failures(bench.turn(wants("tour", chart, on=bench.site))).values()
+
+    assert "it failed: Job has reached the specified backoff limit" in why
+    assert "migrate ended with 1 (Error)" in why
     assert LAST_WORDS in why
 
 

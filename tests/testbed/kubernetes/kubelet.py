@@ -1,6 +1,7 @@
 """Plays the nodes: pods become ready, fail or leave, as their image says; logs are served where the API server asks.
 
-An image with `never` in its name cannot be pulled, one with `crash` ends again and again; all others run.
+An image with `never` in its name cannot be pulled, one with `crash` ends again and again, one with `fail` ends once for
+all, one with `deaf` runs and is not ready; all others run.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ class Kubelet:
             if metadata.get("deletionTimestamp"):
                 self._call("DELETE", path, {"gracePeriodSeconds": 0})
             elif not (pod.get("status") or {}).get("startTime"):
-                if any("crash" in container["image"] for container in pod["spec"]["containers"]):
+                images = [container["image"] for container in pod["spec"]["containers"]]
+                if any(word in image for image in images for word in ("crash", "deaf", "fail")):  # they have logs
                     self._bind(path, metadata["name"])
                 self._call("PATCH", f"{path}/status", {"status": self._status(pod)}, _MERGE)
 
@@ -125,7 +127,7 @@ class Kubelet:
         ]
         address = f"10.244.{number >> 8 & 255}.{number & 255}"
         return {
-            "phase": "Running" if ready else "Pending",
+            "phase": "Failed" if any("fail" in c["image"] for c in containers) else "Running" if ready else "Pending",
             "startTime": now,
             "podIP": address,
             "podIPs": [{"ip": address}],
@@ -140,9 +142,11 @@ def _container(container: Any, now: str) -> dict[str, Any]:
     if "never" in image:
         waiting = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{image}"'}
         return {**common, "ready": False, "started": False, "restartCount": 0, "state": {"waiting": waiting}}
+    ended = {"exitCode": 1, "reason": "Error", "startedAt": now, "finishedAt": now, "containerID": "played://1"}
+    if "fail" in image:
+        return {**common, "ready": False, "started": False, "restartCount": 0, "state": {"terminated": ended}}
     if "crash" in image:
         waiting = {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}
-        ended = {"exitCode": 1, "reason": "Error", "startedAt": now, "finishedAt": now, "containerID": "played://1"}
         return {
             **common,
             "ready": False,
@@ -151,7 +155,8 @@ def _container(container: Any, now: str) -> dict[str, Any]:
             "state": {"waiting": waiting},
             "lastState": {"terminated": ended},
         }
-    return {**common, "ready": True, "started": True, "restartCount": 0, "state": {"running": {"startedAt": now}}}
+    running = {"running": {"startedAt": now}}
+    return {**common, "ready": "deaf" not in image, "started": True, "restartCount": 0, "state": running}
 
 
 class _Logs(http.server.BaseHTTPRequestHandler):
