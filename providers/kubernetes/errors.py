@@ -36,7 +36,7 @@ class Moved(TransientError):  # noqa: N818
 
 
 class Forbidden(PermanentError):  # noqa: N818
-    """We may not do this."""
+    """Our user may not do this; another may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _forbidden(message: str, said: str, causes: list[Any]) -> ProviderError:
         return TransientError(message)
     if " cannot " in said:
         return Forbidden(f"{message}; grant it to the user of the kubeconfig, see rbac.yaml of the provider")
-    return Forbidden(message)
+    return PermanentError(message)
 
 
 def _conflict(what: str, message: str, causes: list[Any]) -> ProviderError:

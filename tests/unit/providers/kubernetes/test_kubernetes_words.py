@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.base import PermanentError, ProviderError, QuotaExceeded, TransientError
-from providers.kubernetes.errors import Answer, Claimed, Forbidden, Gone, Moved, Unchangeable, failure
+from providers.kubernetes.errors import Answer, Claimed, Expired, Forbidden, Gone, Moved, Unchangeable, failure
 from providers.kubernetes.identity import Identity, parse_identity
 from providers.kubernetes.naming import dns_label, label_value, mark_of
 from providers.kubernetes.quantities import processors, size
@@ -99,10 +99,11 @@ DENIED = 'deployments.apps is forbidden: User "u" cannot list resource "deployme
         (403, said(DENIED), Forbidden, "grant it"),
         (403, said(FULL), QuotaExceeded, "raise the quota"),
         (403, said("x because it is being terminated"), TransientError, "terminated"),
-        (403, said("the webhook said no"), Forbidden, "webhook"),
+        (403, said("the webhook said no"), PermanentError, "webhook"),
         (404, said("not found"), Gone, "not found"),
         (409, said("Apply failed", details=CONFLICT), Claimed, r"helm owns \.spec\.replicas"),
         (409, said("the object has been modified"), Moved, "modified"),
+        (410, said("The provided continue parameter is too old"), Expired, "too old"),
         (422, said("is invalid", details=IMMUTABLE), Unchangeable, "invalid"),
         (422, said("is invalid"), PermanentError, "invalid"),
         (429, said("slow down"), TransientError, "slow down"),
