@@ -56,9 +56,12 @@ spec:
         ports: [{containerPort: 9100, protocol: TCP}]
 """
 RAW = ["daemonsets.apps", "priorityclasses.scheduling.k8s.io"]
+WIDGETS = ["customresourcedefinitions.apiextensions.k8s.io", "widgets.example.org", "jobs.batch"]
+BROUGHT = [*RAW, *WIDGETS]
+"""What manifests of the tests bring."""
 
 
-def site(name: str, kubeconfig: Path, clusters: Iterable[str] = ("edge-1",), **settings: Value) -> Site:
+def site(name: str, kubeconfig: Path | str, clusters: Iterable[str] = ("edge-1",), **settings: Value) -> Site:
     """Give a site whose clusters are all namespaces of one Kubernetes."""
     pattern = f"{name}-{{service}}-{{cluster}}"
     said: Properties = {"kubeconfig": str(kubeconfig), "namespace": pattern, "manifests": RAW, **settings}

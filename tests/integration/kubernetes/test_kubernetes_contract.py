@@ -1,4 +1,4 @@
-"""The Kubernetes provider keeps the contract of every provider, on a real API server."""
+"""The Kubernetes provider keeps the contract of every provider, on a real API server, with the rights it asks for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from specs.model import Address, Deployment, Resource
 from specs.values import Value
 from tests.contract.provider_suite import ProviderCase, ProviderSuite
 from tests.support.kubernetes_services import TOUR, deployed, site, tour
-from tests.testbed.kubernetes.control_plane import ADMIN, ControlPlane
+from tests.testbed.kubernetes.control_plane import ControlPlane
 from tests.testbed.kubernetes.gate import Gate, Trouble
 
 CHANGES: dict[str, tuple[str, Value]] = {
@@ -45,7 +45,7 @@ class KubernetesCase:
         self.plane = plane
         self.gate = gate
         self.folder = folder
-        self.site = site(f"contract{next(numbers)}", plane.kubeconfig_of(folder / "kubeconfig", ADMIN, gate.url))
+        self.site = site(f"contract{next(numbers)}", plane.kubeconfig_of(folder / "kubeconfig", url=gate.url))
         self.deployments: tuple[Deployment, ...] = (deployed(tour(self.site.name), TOUR, self.site),)
 
     def connect(self) -> Provider:

@@ -9,11 +9,10 @@ import pytest
 from providers.base import PermanentError
 from reconciler.desire import DesireError
 from specs.model import Node
-from tests.support.kubernetes_services import MANIFEST, ROOT, artifact
+from tests.support.kubernetes_services import MANIFEST, ROOT, WIDGETS, artifact
 from tests.support.kubernetes_turns import Bench, Workbench, changes, failures, steps, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane
 
-ALLOWED = ["customresourcedefinitions.apiextensions.k8s.io", "widgets.example.org", "jobs.batch"]
 CHART = """
 apiVersion: example.org/v1
 kind: Widget
@@ -67,7 +66,7 @@ def chart(text: str) -> Node:
 
 @pytest.fixture
 def bench(plane: ControlPlane, workbench: Workbench) -> Iterator[Bench]:
-    yield workbench(manifests=ALLOWED)
+    yield workbench(manifests=WIDGETS)
     plane.kubectl("delete", "crd", "widgets.example.org", "--ignore-not-found")
 
 

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kubernetes.config import incluster_config
 
-import providers.kubernetes
 from tests.support.kubernetes_services import RAW, function, tour
-from tests.support.kubernetes_turns import Bench, Workbench, failures, wants
-from tests.testbed.kubernetes.control_plane import CONFINED, ROBOT, ControlPlane
+from tests.support.kubernetes_turns import Bench, Workbench, failures, until, wants
+from tests.testbed.kubernetes.control_plane import CONFINED, ControlPlane
 from tests.testbed.kubernetes.gate import Gate
 
-ROLES = Path(providers.kubernetes.__file__).with_name("rbac.yaml")
 VERBS = {"PATCH": {"patch", "create"}, "DELETE": {"delete"}}
-
-
-@pytest.fixture(scope="module")
-def granted(plane: ControlPlane) -> None:
-    """Grant the shipped roles, and for manifests a role like the guide says."""
-    plane.kubectl("apply", "-f", str(ROLES))
-    plane.kubectl("create", "clusterrolebinding", "robot", "--clusterrole=tosca-reconciler", "--user=robot")
-    verbs = "--verb=get,list,watch,create,patch,delete"
-    plane.kubectl("create", "clusterrole", "brought", verbs, f"--resource={','.join(RAW)}")
-    plane.kubectl("create", "clusterrolebinding", "robot-brought", "--clusterrole=brought", "--user=robot")
 
 
 @pytest.fixture
@@ -74,11 +64,10 @@ def life(bench: Bench, plane: ControlPlane) -> None:
     assert bench.store.inventory(bench.site.name) == {}
 
 
-@pytest.mark.usefixtures("granted")
 def test_the_shipped_role_is_enough_and_no_more(
     plane: ControlPlane, workbench: Workbench, gate: Gate, tmp_path: Path
 ) -> None:
-    bench = workbench(kubeconfig=plane.kubeconfig_of(tmp_path / "robot", ROBOT, gate.url), progress_deadline=4)
+    bench = workbench(kubeconfig=plane.kubeconfig_of(tmp_path / "robot", url=gate.url), progress_deadline=4)
     life(bench, plane)
     brought = {item.partition(".")[0] for item in RAW}
     needed = {(verb, resource) for verb, resource in used(gate) if resource not in brought}
@@ -86,7 +75,6 @@ def test_the_shipped_role_is_enough_and_no_more(
     assert needed == {(verb, resource) for verb, resource in allowed(plane, "tosca-reconciler") if verb != "watch"}
 
 
-@pytest.mark.usefixtures("granted")
 def test_a_given_namespace_needs_rights_in_it_only(plane: ControlPlane, workbench: Workbench, tmp_path: Path) -> None:
     plane.kubectl("create", "namespace", "confined")
     role = "--clusterrole=tosca-reconciler-confined"
@@ -108,3 +96,30 @@ def test_what_may_not_be_seen_is_unknown_and_named(plane: ControlPlane, workbenc
     assert snapshot.present == []
     assert 'User "confined" cannot list resource "deployments"' in snapshot.unknown["deployment@edge-1"]
     assert "grant it" in snapshot.unknown["deployment@edge-1"]
+
+
+def test_inside_a_pod_its_service_account_is_used(
+    plane: ControlPlane, workbench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = "/api/v1/namespaces/default/serviceaccounts/reconciler"
+    plane.kubectl("create", "serviceaccount", "reconciler")
+    binding = ("clusterrolebinding", "reconciler", "--clusterrole=tosca-reconciler")
+    plane.kubectl("create", *binding, "--serviceaccount=default:reconciler")
+    until(lambda: bool(plane.call("GET", account).get("secrets")), "the account has a token")
+    secret = plane.call("GET", account)["secrets"][0]["name"]
+    token = base64.b64decode(plane.call("GET", f"/api/v1/namespaces/default/secrets/{secret}")["data"]["token"])
+    mounted = tmp_path / "token"
+    mounted.write_text("an old one")
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(mounted))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(plane.folder / "ca.crt"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(plane.port))
+    bench = workbench(in_cluster=True, kubeconfig="", manifests=[])
+    service = wants("tour", function("web"), on=bench.site)
+    before = bench.look(service).seen.snapshots["kube"]
+    mounted.write_bytes(token)
+    report = bench.turn(service)
+
+    assert "the credentials are wrong or have expired" in before.unknown["@edge-1"]
+    assert failures(report) == {}
+    assert bench.plan(service).operations == ()

@@ -58,8 +58,8 @@ class ControlPlane:
         """What makes an administrator of whoever reads it."""
         return self.folder / "kubeconfig"
 
-    def kubeconfig_of(self, path: Path, token: str = ADMIN, url: str = "") -> Path:
-        """Write a kubeconfig for another user or another way to the server."""
+    def kubeconfig_of(self, path: Path, token: str = ROBOT, url: str = "") -> Path:
+        """Write a kubeconfig for a user, by another way to the server if one is given."""
         cluster: dict[str, str] = {"server": url or self.url}
         if not url.startswith("http://"):
             cluster["certificate-authority"] = str(self.folder / "ca.crt")
@@ -187,7 +187,7 @@ def running_control_plane(folder: Path, life_seconds: int = LIFE_SECONDS) -> Ite
     _make_keys(folder)
     (folder / "tokens.csv").write_text(f'{ADMIN},admin,1,"system:masters"\n{ROBOT},robot,2\n{CONFINED},confined,3\n')
     plane = ControlPlane(folder, programs, _free_port(), _free_port(), life_seconds)
-    plane.kubeconfig_of(plane.kubeconfig)
+    plane.kubeconfig_of(plane.kubeconfig, ADMIN)
     with ExitStack() as stack:
         stack.callback(plane.stop_all)
         plane.start_etcd()
