@@ -12,6 +12,8 @@ from typing import Any
 from providers.base import PermanentError, ProviderError, QuotaExceeded, TransientError
 
 _MANAGER = re.compile(r'conflict with "([^"]+)"')
+_FIXED = re.compile(r"immutable|updates to|updates may not|may not (be )?change|can ?not (be unset|change)")
+"""How API servers say that a field cannot change in place."""
 _UNAUTHORISED, _FORBIDDEN, _MISSING, _CONFLICT, _EXPIRED, _INVALID, _TOO_MANY = 401, 403, 404, 409, 410, 422, 429
 
 
@@ -118,11 +120,7 @@ def told(claims: tuple[Claim, ...]) -> str:
 
 
 def _invalid(message: str, causes: list[Any]) -> ProviderError:
-    fields = tuple(
-        str(cause.get("field", ""))
-        for cause in causes
-        if "immutable" in str(cause.get("message", "")) or "updates to" in str(cause.get("message", ""))
-    )
+    fields = tuple(str(cause.get("field", "")) for cause in causes if _FIXED.search(str(cause.get("message", ""))))
     return Unchangeable(message, fields) if fields else PermanentError(message)
 
 

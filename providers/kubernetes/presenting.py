@@ -115,6 +115,8 @@ def _base(sample: Sample, wanted: Resource | None, *, in_place: bool) -> dict[st
     found: dict[str, Value] = {"cluster": sample.cluster}
     if metadata.get("namespace"):
         found["namespace"] = metadata["namespace"]
+    elif wanted is not None and "namespace" in wanted.properties:  # only the server knows that the kind has none
+        found["namespace"] = wanted.properties["namespace"]
     found["name"] = metadata["name"]
     if parse_address(sample.mark.address).kind == "object":
         said = wanted.properties if wanted is not None else {}

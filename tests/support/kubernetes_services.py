@@ -57,7 +57,7 @@ spec:
 """
 RAW = ["daemonsets.apps", "priorityclasses.scheduling.k8s.io"]
 WIDGETS = ["customresourcedefinitions.apiextensions.k8s.io", "widgets.example.org", "jobs.batch"]
-BROUGHT = [*RAW, *WIDGETS]
+BROUGHT = [*RAW, *WIDGETS, "csinodes.storage.k8s.io"]
 """What manifests of the tests bring."""
 
 

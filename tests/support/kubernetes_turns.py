@@ -71,6 +71,12 @@ class Bench:
             provider.close()
         self.store.close()
 
+    def lose_store(self) -> None:
+        """Forget everything that was kept."""
+        self.store.close()
+        (self.folder / "state.db").unlink()
+        self.store = open_store("", self.folder)
+
     def wanted(self, *services: Service) -> Desired:
         """Work out what services want."""
         wish = Wish(commit="c1", site=self.site, services=services, providers=self.providers)

@@ -139,6 +139,19 @@ def test_what_cannot_change_in_place_is_replaced_in_the_plan(plane: ControlPlane
     assert plane.call("GET", path)["spec"]["template"]["spec"]["containers"][0]["image"] == "example/once:2"
 
 
+def test_a_cluster_wide_kind_we_take_for_a_namespaced_one_is_known_again(workbench: Workbench) -> None:
+    bench = workbench(manifests=["csinodes.storage.k8s.io"])
+    text = "{apiVersion: storage.k8s.io/v1, kind: CSINode, metadata: {name: NAME}, spec: {drivers: []}}"
+    service = wants("tour", chart(text.replace("NAME", bench.site.name)), on=bench.site)
+    report = bench.turn(service)
+    bench.lose_store()
+    plan = bench.plan(service)
+
+    assert failures(report) == {}
+    assert set(steps(plan).values()) == {"adopt"}
+    assert failures(bench.turn()) == {}
+
+
 def test_what_the_binding_does_not_allow_is_said_at_plan_time(bench: Bench) -> None:
     cron = """{apiVersion: batch/v1beta1, kind: CronJob, metadata: {name: c}, spec: {schedule: "* * * * *",
     jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: c}]}}}}}}"""

@@ -44,9 +44,7 @@ def test_a_service_comes_up_and_then_nothing_is_left_to_do(plane: ControlPlane, 
 def test_a_lost_state_store_changes_nothing(bench: Bench) -> None:
     service = wants("tour", web(), on=bench.site)
     bench.turn(service)
-    bench.store.close()
-    (bench.folder / "state.db").unlink()
-    bench.store = open_store("", bench.folder)
+    bench.lose_store()
     plan = bench.plan(service)
 
     assert not plan.changes_world
@@ -211,6 +209,24 @@ def test_a_machine_with_a_disk_is_a_stateful_set(plane: ControlPlane, bench: Ben
     assert failures(report) == {}
     assert found["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == "8G"
     assert bench.plan(larger).operations == ()
+
+
+def test_a_function_changes_from_machine_to_container_and_back(plane: ControlPlane, bench: Bench) -> None:
+    seen = []
+    for hypervisor in ("kvm", "docker", "kvm"):
+        node = replace(function("db", hypervisor=hypervisor), capabilities={"host": {"disk_size": "4 GB"}})
+        service = wants("tour", node, on=bench.site)
+        report = bench.turn(service)
+        root = f"/apis/apps/v1/namespaces/{namespace_of(bench)}"
+        there = [kind for kind in ("deployments", "statefulsets") if plane.get(f"{root}/{kind}/db") is not None]
+        address = plane.call("GET", f"/api/v1/namespaces/{namespace_of(bench)}/services/db")["spec"]["clusterIP"]
+        seen.append((failures(report), there, address == "None", bench.plan(service).operations))
+
+    assert seen == [
+        ({}, ["statefulsets"], True, ()),
+        ({}, ["deployments"], False, ()),
+        ({}, ["statefulsets"], True, ()),
+    ]
 
 
 def test_block_storage_is_a_claim_that_stays_when_its_function_moves_on(plane: ControlPlane, bench: Bench) -> None:

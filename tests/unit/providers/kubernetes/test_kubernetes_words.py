@@ -119,6 +119,26 @@ def test_answers_say_what_can_be_done(status: int, body: bytes, error: type[Prov
     assert re.search(words, str(found))
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "field is immutable",
+        "Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden",
+        "Forbidden: pod updates may not change fields other than `spec.containers[*].image`",
+        "Invalid value: []string(nil): primary clusterIP can not be unset",
+        'Invalid value: []string{"10.0.0.2"}: may not change once set',
+        "Forbidden: may not be changed in an update.",
+        "Invalid value: rbac.RoleRef{}: cannot change roleRef",
+    ],
+)
+def test_fields_that_are_fixed_are_known_by_what_servers_say_of_them(message: str) -> None:
+    causes = {"causes": [{"reason": "FieldValueInvalid", "message": message, "field": "spec.x"}]}
+    found = failure("PATCH /x", Answer(422, said("is invalid", details=causes)))
+
+    assert isinstance(found, Unchangeable)
+    assert found.fields == ("spec.x",)
+
+
 def test_the_wait_a_server_asks_for_is_handed_on() -> None:
     found = failure("GET /x", Answer(429, b"", "7"))
 
