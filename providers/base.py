@@ -152,6 +152,9 @@ class Snapshot:
     """Kind, `kind@cluster`, `@cluster` or `*` → why it could not be seen."""
     foreign: Sequence[Foreign] = ()
     findings: Sequence[Finding] = ()
+    sources: Sequence[Path] | None = None
+    """The files all this was read from, if nothing else has a say in it, not even time: as long as they stand still,
+    the next look would show the same, and nobody needs to look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from reconciler.secrets import Secrets
 from reconciler.settings import Settings
 from reconciler.settings_kept import settings_of
 from reconciler.status import Records
-from reconciler.turn import Ground
+from reconciler.turn import Ground, Look
 from specs.catalogue import Catalogue, read_catalogue
 from specs.errors import Diagnostic, RepositoryError, SettingsError, Severity, SpecError
 from specs.repository import Repository
@@ -152,6 +152,20 @@ class Project:
             if not self.place.local:
                 raise
             raise SettingsError(f"objects cannot be marked as ours: {error}; commit once, or set id") from error
+
+    def sources(self, looks: Iterable[Look]) -> frozenset[str] | None:
+        """Give every file that looks stand on, whether it is there or not; None if more than files had a say."""
+        found = [snapshot.sources for one in looks for snapshot in one.seen.snapshots.values()]
+        if self.place.store_url or self.place.local or any(sources is None for sources in found):
+            return None
+        of_git = self.repository.sources()
+        if of_git is None:
+            return None
+        secrets = self.place.state_dir / "secrets"
+        texts = secrets.iterdir() if secrets.is_dir() else ()
+        store = (self.place.state_dir / name for name in ("state.db", "state.db-wal"))
+        seen = (path for sources in found for path in sources or ())
+        return frozenset(map(str, (*of_git, *store, secrets, *texts, *seen)))
 
     def records(self, limit: int = 1000) -> Records:
         """Give runs, suspensions and locks of every site."""

@@ -104,6 +104,15 @@ class Repository:
         """The branch that is followed; empty when a commit is checked out and no branch was named."""
         return self._tracked().removeprefix("refs/heads/")
 
+    def sources(self) -> tuple[Path, ...] | None:
+        """Give the files that say which commit is followed, there or not; None if that is not for files here to say."""
+        folder = Path(self._git.path)
+        if self._mirror is not None or (folder / "commondir").exists():
+            return None
+        shown = self._git.lookup_reference("HEAD").target  # where the settings stand that name the followed branch
+        names = {"HEAD", "config", "packed-refs", "shallow", self._tracked(), str(shown)}
+        return tuple(folder / name for name in sorted(names) if name)
+
     def fetch(self) -> bool:
         """Look for news; tell whether the followed branch moved since the last look, whoever moved it.
 

@@ -79,6 +79,11 @@ class Database:
         self._turn = Lock()
         self._connection: sqlite3.Connection | None = None
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Where everything in it stands: the file, and the log that is written before it."""
+        return self.file, self.file.with_name(f"{self.file.name}-wal")
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give one consistent look."""

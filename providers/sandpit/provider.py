@@ -10,6 +10,7 @@ from providers.base import (
     Context,
     Finding,
     Foreign,
+    Health,
     Kind,
     Mark,
     PermanentError,
@@ -76,7 +77,13 @@ class Sandpit:
             unknown |= {f"{kind}@{cluster}": why for cluster, why in listing.unseen.items()}
             if len(listing.rows) < listing.total:
                 unknown[kind] = f"the list of {kind}s was cut short: {len(listing.rows)} of {listing.total} came"
-        return Snapshot(present=present, unknown=unknown, foreign=self._foreign(scope, unknown))
+        moving = any(one.health is Health.PROGRESSING for one in present)
+        return Snapshot(
+            present=present,
+            unknown=unknown,
+            foreign=self._foreign(scope, unknown),
+            sources=None if moving else self.world.database.files,
+        )
 
     def examine(self, wanted: Mapping[Address, Resource], snapshot: Snapshot) -> Iterable[Finding]:
         """Look for names that are taken, clusters that are full, quotas that are spent and ways that do not exist."""

@@ -1,4 +1,8 @@
-"""The entry point: reads the command line, runs the command, and turns what it raises into words and an exit code."""
+"""The entry point: reads the command line, runs the command, and turns what it raises into words and an exit code.
+
+Everything else is imported by name and after parsing: `--help` and `--version` must not wait for what commands need,
+nor a kept answer for what finding it out would take.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,11 @@ from reconciler.cli.parser import MODULES, Options, parse
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; give its exit code."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
-    # By name and after parsing, because `--help` and `--version` must not wait for what commands need.
+    if options.command == "plan":
+        asked = import_module("reconciler.cli.answers").question(options)
+        known: int | None = asked.repeat() if asked is not None else None
+        if known is not None:
+            return known
     guarded = cast("Callable[[Options, str], int]", import_module("reconciler.cli.guard").guarded)
     try:
         return int(guarded(options, f"reconciler.cli.commands.{MODULES[options.command]}"))

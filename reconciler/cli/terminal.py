@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -48,6 +48,12 @@ class Screen:
         self._coloured = {id(stream): stream.isatty() and not plain for stream in (out, err)}
         self.lively = self._coloured[id(err)]
         """Whether progress may move on stderr."""
+        self._heard: list[tuple[int, str]] | None = None
+
+    def listen(self) -> Sequence[tuple[int, str]]:
+        """Give what will be written from now on, as it comes: on stdout (0) or stderr (1)."""
+        self._heard = []
+        return self._heard
 
     def show(self, lines: Iterable[Line | str]) -> None:
         """Print results."""
@@ -83,8 +89,10 @@ class Screen:
         return "".join(_paint(span) for span in line.spans)
 
     def _write(self, stream: TextIO, lines: Iterable[Line | str]) -> None:
-        for line in lines:
-            stream.write(f"{self.painted(line, stream)}\n")
+        text = "".join(f"{self.painted(line, stream)}\n" for line in lines)
+        if self._heard is not None:
+            self._heard.append((int(stream is self.err), text))
+        stream.write(text)
         stream.flush()
 
 
@@ -94,18 +102,24 @@ def _paint(span: Span) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m" if colour and text else text
 
 
-class _OneLine(logging.Formatter):
-    """Writes a record on one line, cleaned; with its traceback, if there is one, on lines of their own."""
+class _Notes(logging.Handler):
+    """Notes every record on a line; with its traceback, if there is one, on lines of their own."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(map(clean, super().format(record).splitlines()))
+    def __init__(self, screen: Screen) -> None:
+        super().__init__()
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._screen.note(*self.format(record).splitlines())
+        except Exception:
+            self.handleError(record)
 
 
 def log_to(screen: Screen, level: int) -> None:
     """Send log records of this level and above to stderr."""
-    handler = logging.StreamHandler(screen.err)
-    formatter = _OneLine("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
-    handler.setFormatter(formatter)
+    handler = _Notes(screen)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

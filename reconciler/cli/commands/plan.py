@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
+from reconciler.cli.answers import question
 from reconciler.cli.exits import Exit, worst
 from reconciler.cli.guard import exit_of, say
 from reconciler.cli.opening import choice_of, chosen_sites, place_of
@@ -20,6 +22,7 @@ from specs.errors import ReconcilerError
 
 def run(options: Options, screen: Screen) -> Exit:
     """Plan every site that was asked for; a site that cannot be planned does not stop the others."""
+    began, said = time.time(), screen.listen()
     choice = choice_of(options)
     planned: list[Planned] = []
     failed: dict[str, ReconcilerError] = {}
@@ -44,6 +47,9 @@ def run(options: Options, screen: Screen) -> Exit:
             document = document_of(ground, planned)
             write_plan_file(Path(options.out), PlanFile(document=document, choice=choice, sites=sites))
             screen.note(f"written to {options.out}; do it with: reconciler apply {options.out}")
+        sources = project.sources(item.look for item in planned)
+    if sources is not None and (asked := question(options)) is not None:
+        asked.keep(sources, began, said, _exit(options, planned))
     return _exit(options, planned)
 
 

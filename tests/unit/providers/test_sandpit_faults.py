@@ -203,3 +203,15 @@ def test_only_lists_can_be_partial(database: Database) -> None:
 def test_what_does_not_exist_cannot_be_down(database: Database, target: str) -> None:
     with pytest.raises(PermanentError, match="cannot be down"):
         faults.take_down(database, target)
+
+
+def test_a_look_stands_on_files_alone_once_everything_is_ready(tmp_path: Path) -> None:
+    here = pit(tmp_path, settings={"delays": {"network": 5.0}})
+    here.create(thing("network"))
+    moving = here.look()
+    here.wait(6)
+    still = here.look()
+    here.close()
+
+    assert moving.sources is None
+    assert still.sources == here.provider.world.database.files
