@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import NoReturn
 
 from reconciler.version import VERSION
@@ -98,7 +98,7 @@ class Parser(argparse.ArgumentParser):
 
 def parse(arguments: Sequence[str]) -> Options:
     """Read a command line; ends the process for `--help`, `--version` and what makes no sense."""
-    parser = build()
+    parser = build(arguments)
     options = parser.parse_args(arguments, Options())
     options.sites += vars(options).pop("more_sites", [])
     options.services += vars(options).pop("more_services", [])
@@ -107,8 +107,11 @@ def parse(arguments: Sequence[str]) -> Options:
     return options
 
 
-def build() -> Parser:
-    """Make the parser."""
+def build(mentioned: Container[str] = MODULES) -> Parser:
+    """Make the parser; a command that is not `mentioned` gets little more than its line in the list of commands.
+
+    To make all of it takes longer than to tell a kept answer.
+    """
     parser = Parser(
         prog="reconciler",
         description="Keep the world as a git repository of TOSCA specs says.",
@@ -123,14 +126,18 @@ def build() -> Parser:
 
     def command(name: str, about: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=_small(about), description=f"{about}.", allow_abbrev=False)
-        _add_global_again(made)
+        if name in mentioned:
+            _add_global_again(made)
         return made
 
     _add_reading(command)
     _add_doing(command)
     _add_steering(command)
-    _add_alerts(command("alerts", "Show alert rules: how they do, what was measured, what fired last, what comes next"))
-    _add_sandpit(command("sandpit", "Break and mend the emulated site, as other people would"))
+    alerts = command("alerts", "Show alert rules: how they do, what was measured, what fired last, what comes next")
+    sandpit = command("sandpit", "Break and mend the emulated site, as other people would")
+    for name, add, made in (("alerts", _add_alerts, alerts), ("sandpit", _add_sandpit, sandpit)):
+        if name in mentioned:
+            add(made)
     completion = command("completion", "Print a completion script for a shell")
     completion.add_argument("shell", choices=("bash", "zsh"), help="the shell")
     return parser

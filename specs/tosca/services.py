@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from specs.model import Group, Node, Policy, Service, SiteSelector
+from specs.model import Group, Node, Policy, Position, Service, SiteSelector
 from specs.tosca.circles import check_circles
 from specs.tosca.cursor import Cursor
 from specs.tosca.grouping import groups, policies
@@ -122,7 +122,7 @@ def compile_service(
         groups=dict(sorted(found.groups.items())),
         policies=dict(sorted(found.policies.items())),
         outputs=topology.outputs,
-        position=replace(top.position(), line=1, column=1),
+        position=Position(top.source.path, 1, 1),
     )
 
 

@@ -134,6 +134,8 @@ class Frame:
     container: Any
     key: str | Place
     start: Any
+    key_event: Any = None
+    """Where the last key was read, if it is a mapping."""
     merged: list[dict[str, Any]] | None = None
     height: int = 0
     anchor: _Anchor | None = None
@@ -151,7 +153,8 @@ class Composer:
         self.doubled = False
         """Whether a key was written twice; the first one counts."""
         self.outlook: dict[int, tuple[int, int, object]] = {}
-        """Identity of a mapping near the root → line and column, from 1, where it begins, and itself."""
+        """Identity of a mapping near the root → line and column, from 1, of the key it stands under, and itself.
+        That of the whole document is where it begins."""
         self._text = text
         self._next_event = next_event
         self._root: list[Any] = []
@@ -278,8 +281,8 @@ class Composer:
             anchor.characters = self._aliased_characters - anchor.characters + written
             anchor.height, anchor.complete = height, True
         self._frame = parent = self._stack.pop()
-        if len(self._stack) <= _OUTLOOK:
-            mark = frame.start.start_mark
+        if len(self._stack) <= _OUTLOOK and (parent.key.__class__ is str or not self._stack):
+            mark = (parent.key_event or frame.start).start_mark
             self.outlook[id(frame.container)] = (mark.line + 1, mark.column + 1, frame.container)
         parent.height = max(parent.height, height)
         self._put(frame.start, frame.container)
@@ -370,7 +373,7 @@ class Composer:
         if key is LIST:
             frame.container.append(value)
         elif key is AWAITED:
-            frame.key = self._key(event, value)
+            frame.key, frame.key_event = self._key(event, value), event
         else:
             frame.key = AWAITED
             if key is MERGED:

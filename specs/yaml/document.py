@@ -48,11 +48,11 @@ class Document:
         If it does not exist: the key of its nearest ancestor that does. What came by an alias or a merge
         key stands where it is written.
         """
-        begin = None if key else self._begin_of(pointer)
-        return begin or _places(self.content).locate(pointer, key=key)
+        found = self._key_of(pointer) if key else None
+        return found or _places(self.content).locate(pointer, key=key)
 
-    def _begin_of(self, pointer: Sequence[str | int]) -> tuple[int, int] | None:
-        """Give the place of a mapping near the root, e.g. of a node template, without reading once more."""
+    def _key_of(self, pointer: Sequence[str | int]) -> tuple[int, int] | None:
+        """Give the place of the key of a mapping near the root, e.g. of a node template, without reading once more."""
         value: Value = self.data
         for step in pointer:
             if not isinstance(value, dict) or step not in value:

@@ -289,6 +289,14 @@ def test_remembered_places_are_those_found_by_reading_once_more(text: str) -> No
     assert document.outlook
     for pointer in pointers(document.data):
         assert document.locate(pointer) == without.locate(pointer)
+        assert document.locate(pointer, key=True) == without.locate(pointer, key=True)
+
+
+def test_the_place_of_a_node_template_is_found_without_reading_once_more() -> None:
+    document = read("topology_template:\n  node_templates:\n    a: {}\n    b: {type: c}\n")
+    unreadable = replace(document, content=b"")
+
+    assert unreadable.locate(("topology_template", "node_templates", "b"), key=True) == (4, 5)
 
 
 @pytest.mark.parametrize(
