@@ -17,9 +17,19 @@ from reconciler.alerts_check import MOST_AHEAD, text_of
 from reconciler.project import Place, Reading, open_repository
 from reconciler.settings import Alerting
 from specs.catalogue import Catalogue
-from specs.errors import RepositoryError
+from specs.errors import ReconcilerError, RepositoryError
 from specs.model import Service
-from specs.patch import ALERT_TRAILER, Mode, OvertakenError, PatchError, Reason, SpecPatch, patched, trailer
+from specs.patch import (
+    ALERT_TRAILER,
+    BrokenFileError,
+    Mode,
+    OvertakenError,
+    PatchError,
+    Reason,
+    SpecPatch,
+    patched,
+    trailer,
+)
 from specs.repository import Author, Repository
 from specs.tosca.watches import instance_of
 from state.store import AlertStatus, Firing, Outcome, Store
@@ -68,7 +78,7 @@ class Desk:
             service = services.get((firing.site, firing.sfci)) or services.get(("", firing.sfci))
             if service is not None and service.name in touched:
                 continue
-            ended = self._end_of(store, reading, service, firing, deeds)
+            ended = self._surely_ended(store, reading, service, firing, deeds)
             if ended is None:
                 continue
             store.settle(ended)
@@ -117,6 +127,19 @@ class Desk:
             return
         self._known |= {firing: made.get(firing, "") for firing in fresh}
 
+    def _surely_ended(
+        self, store: Store, reading: Reading, service: Service | None, firing: Firing, deeds: Iterable[Deed]
+    ) -> Firing | None:
+        """Decide one firing; a defect ends this one, and keeps no other waiting."""
+        try:
+            return self._end_of(store, reading, service, firing, deeds)
+        except ReconcilerError:
+            raise
+        except Exception as error:
+            logger.debug("where it came from", exc_info=error)
+            why = f"internal error: {type(error).__name__}: {error}; run with -v for details"
+            return _Ending(firing, self.clock()).of(Outcome.FAILED, why)
+
     def _end_of(
         self, store: Store, reading: Reading, service: Service | None, firing: Firing, deeds: Iterable[Deed]
     ) -> Firing | None:
@@ -160,13 +183,13 @@ class Desk:
             commit = self._committed(store, end.firing, patch)
         except OvertakenError as error:
             return end.of(Outcome.CANCELLED, str(error))
-        except PatchError as error:
-            return end.of(Outcome.FAILED, str(error))
-        except RepositoryError as error:
+        except (BrokenFileError, RepositoryError) as error:
             if end.is_old:
                 return end.of(Outcome.FAILED, str(error))
             _wait(store, end.firing, str(error))
             return None
+        except PatchError as error:
+            return end.of(Outcome.FAILED, str(error))
         if not commit:
             return end.of(Outcome.DONE, f"the branch says so already: {what}")
         if patch.mode is Mode.PROPOSE:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from specs.errors import ReconcilerError
+from specs.errors import ReconcilerError, Severity
 from specs.model import LifecycleState
 from specs.splice import Pointer, SpliceError, replaced
-from specs.tosca.flame import INITIAL_POLICY, STATE_PREFIX
+from specs.tosca.flame import INITIALISE, STATE_PREFIX
 from specs.values import Value
 from specs.yaml.document import load
 
@@ -24,6 +24,10 @@ class PatchError(ReconcilerError):
 
 class OvertakenError(PatchError):
     """The value was changed since the patch was decided: whoever did that weighs more than an alert."""
+
+
+class BrokenFileError(PatchError):
+    """The file cannot be read; whoever broke it will mend it."""
 
 
 class Mode(StrEnum):
@@ -153,7 +157,7 @@ def patched(path: str, content: bytes, changes: Iterable[Change]) -> bytes:
     """Give the file with the values changed and every other byte as it was.
 
     `OvertakenError` if a value is not what the patch found, `PatchError` if it is written where it cannot be changed
-    alone. A value that is as wanted already is left as it is.
+    alone, `BrokenFileError` if the file is no document now. A value that is as wanted already is left as it is.
     """
     for change in changes:
         content = _patched(path, content, change)
@@ -162,8 +166,9 @@ def patched(path: str, content: bytes, changes: Iterable[Change]) -> bytes:
 
 def _patched(path: str, content: bytes, change: Change) -> bytes:
     document, faults = load(path, content)
-    if document is None:
-        raise PatchError(f"{path} cannot be read: {faults[0].message}")
+    broken = next((fault for fault in faults if fault.severity is Severity.ERROR), None)
+    if document is None or broken is not None:
+        raise BrokenFileError(f"{broken or f'{path} cannot be read'}")
     match change:
         case StateSet():
             pointer = _state_pointer(path, document.data, change)
@@ -178,6 +183,8 @@ def _patched(path: str, content: bytes, change: Change) -> bytes:
         return content
     if found != old and not (found is None and _may_be_absent(change)) and not _says_unplaced(found, change):
         raise OvertakenError(f"{path}: {_said(pointer)} is {_shown(found)} now and not {_shown(old)}; it is left alone")
+    while len(pointer) > 1 and _at(document.data, pointer[:-1]) is None:
+        pointer, new = pointer[:-1], {str(pointer[-1]): new}
     try:
         return replaced(path, content, pointer, new)
     except SpliceError as error:
@@ -200,12 +207,10 @@ def _initial_actions(data: Value) -> Iterable[tuple[Pointer, Mapping[str, Value]
     policies = _at(data, ("topology_template", "policies"))
     for number, item in enumerate(policies if isinstance(policies, list) else []):
         for name, policy in item.items() if isinstance(item, Mapping) else ():
-            if not isinstance(policy, Mapping) or policy.get("type") != INITIAL_POLICY:
-                continue
-            triggers = policy.get("triggers")
+            triggers = policy.get("triggers") if isinstance(policy, Mapping) else None
             for trigger, body in triggers.items() if isinstance(triggers, Mapping) else ():
                 action = body.get("action") if isinstance(body, Mapping) else None
-                if isinstance(action, Mapping):
+                if isinstance(action, Mapping) and _at(body, ("condition", "constraint")) == INITIALISE:
                     place = ("topology_template", "policies", number, name, "triggers", trigger, "action")
                     yield place, action
 

@@ -206,6 +206,8 @@ def _in_block(block: str, new: Value) -> str:
 
 
 def _written(new: Value, style: str) -> str:
+    if isinstance(new, Mapping):
+        return "{" + ", ".join(f"{_written(key, '')}: {_written(value, '')}" for key, value in new.items()) + "}"
     if not isinstance(new, str):
         return json.dumps(new)
     if style == "'":

@@ -6,13 +6,16 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pygit2
 import pytest
 from pygit2.enums import ResetMode
 
+from policies.decide import Decision, decide
 from reconciler.watch import Watch
-from specs.patch import trailer
+from specs.model import Service
+from specs.patch import Reason, trailer
 from state.sql_store import SqlStore
 from state.store import AlertState, Firing, Outcome, Store
 from tests.support.alerting import ALERTS, SERVICE, SETTINGS, STATE
@@ -209,6 +212,38 @@ def test_what_a_person_changed_after_the_alert_is_left_alone(tower: Tower) -> No
     assert firing.outcome is Outcome.CANCELLED
     assert "is left alone" in firing.message
     assert f"{EDGE}booted" in tower.spec()
+
+
+def test_a_file_that_somebody_broke_is_waited_for(tower: Tower) -> None:
+    tower.measure(requests=120)
+    tower.wait(1)
+    tower.commit("specs/tour.yaml", "http://x/f", "[http://x/f")
+    tower.alerts()
+    (waiting,) = tower.firings()
+    tower.commit("specs/tour.yaml", "[http://x/f", "http://x/f")
+    tower.turn()
+    tower.alerts()
+
+    assert waiting.outcome is Outcome.OPEN
+    assert "specs/tour.yaml:" in waiting.message
+    assert f"{EDGE}connected" in tower.spec()
+
+
+def test_a_defect_ends_one_alert_and_keeps_no_other_waiting(tower: Tower, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(service: Service, reason: Reason, *rest: Any) -> Decision:
+        if reason.trigger == "many_requests":
+            raise KeyError("something nobody thought of")
+        return decide(service, reason, *rest)
+
+    monkeypatch.setattr("reconciler.alerts_act.decide", broken)
+    tower.measure(requests=120)
+    tower.measure(measurement="frontend", queue=0)
+    tower.wait(1)
+    tower.alerts()
+    outcomes = {firing.trigger: firing.outcome for firing in tower.firings()}
+
+    assert outcomes == {"many_requests": Outcome.FAILED, "short_queue": Outcome.DONE}
+    assert tower.subjects()[0] == "tour-1: frontend from 2 to 1 instance"
 
 
 def test_a_change_elsewhere_in_the_file_does_not_hinder(tower: Tower) -> None:

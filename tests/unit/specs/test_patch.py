@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from specs.model import LifecycleState
 from specs.patch import (
+    BrokenFileError,
     Change,
     CountSet,
     Mode,
@@ -88,6 +89,60 @@ def test_only_the_value_is_exchanged_however_it_is_written(number: int) -> None:
     assert come[2:] == gone[2:].replace("placed", "connected")
 
 
+VALUE, CONNECTED = f"{PREFIX}placed", f"{PREFIX}connected"
+
+
+@pytest.mark.parametrize(
+    ("written", "becomes"),
+    [
+        (f'"edge-1" : {VALUE}', f'"edge-1" : {CONNECTED}'),
+        (f"? edge-1\n{' ' * 28}: {VALUE}", f"? edge-1\n{' ' * 28}: {CONNECTED}"),
+        (f"edge-1:\t{VALUE}\t# tabs", f"edge-1:\t{CONNECTED}\t# tabs"),
+        (f'edge-1: "\\x65{VALUE[1:]}"  # escaped', f'edge-1: "{CONNECTED}"  # escaped'),
+        (f'edge-1: "{PREFIX}pla\\\n{" " * 40}ced"', f'edge-1: "{CONNECTED}"'),
+        (f"edge-1: !!str   &a '{VALUE}'", f"edge-1: !!str   &a '{CONNECTED}'"),
+        (f"edge-1: |2-\n{' ' * 30}{VALUE}\n", f"edge-1: |2-\n{' ' * 30}{CONNECTED}\n"),
+        (f"🏙: {VALUE}\n{' ' * 28}'edge-1': {VALUE}", f"🏙: {VALUE}\n{' ' * 28}'edge-1': {CONNECTED}"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_value_is_exchanged_in_ugly_but_legal_lines(written: str, becomes: str, ending: str) -> None:
+    whole = f"# before\n--- # begin\n{PLAIN}... # end\n# after\n"
+    old, expected = (
+        whole.replace(f"edge-1:   {VALUE}   # the cabinet", line).replace("\n", ending) for line in (written, becomes)
+    )
+
+    assert patched("t", old.encode(), [CONNECT]).decode() == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "becomes"),
+    [
+        (f"{{edge-1: {VALUE}}}", f"{{edge-1: {CONNECTED}}}"),
+        (f'{{ "edge-1":{VALUE},}}  # end', f'{{ "edge-1":{CONNECTED},}}  # end'),
+        (
+            f"{{\n   '🏙': {VALUE}, edge-1: {VALUE}  , # one\n  dc-1: x }}",
+            f"{{\n   '🏙': {VALUE}, edge-1: {CONNECTED}  , # one\n  dc-1: x }}",
+        ),
+    ],
+)
+def test_a_value_is_exchanged_in_ugly_but_legal_flow_mappings(written: str, becomes: str) -> None:
+    head = PLAIN[: PLAIN.index(" lifecycle_actions:")]
+    old, expected = (f"{head} lifecycle_actions: {flow}\n" for flow in (written, becomes))
+
+    assert patched("t", old.encode(), [CONNECT]).decode() == expected
+
+
+@pytest.mark.parametrize("written", ["{}", "  {}", "&two {}", "{} "])
+@pytest.mark.parametrize("number", ["2", "0x2", "+2", "2.0"])
+def test_a_number_is_exchanged_however_it_is_written(written: str, number: str) -> None:
+    old, expected = (
+        PLAIN.replace("default_instances: 2", f"default_instances: {written.format(one)}") for one in (number, "3")
+    )
+
+    assert patched("t", old.encode(), [CountSet("frontend", 2, 3)]).decode() == expected
+
+
 def test_a_change_and_its_reverse_give_the_same_bytes() -> None:
     there = patched("tour.yaml", PLAIN.encode(), [CONNECT, CountSet("frontend", 2, 3)])
     back = patched("tour.yaml", there, [StateSet("storage", "edge-1", C, P), CountSet("frontend", 3, 2)])
@@ -107,6 +162,21 @@ def test_a_number_that_is_not_written_is_put_in() -> None:
         "-             capabilities: {scalable: {properties: {max_instances: 0x4}}}",
         "+             capabilities: {scalable: {properties: {max_instances: 0x4, default_instances: 2}}}",
     ]
+
+
+def test_what_stands_around_a_number_is_put_in_with_it() -> None:
+    old = PLAIN.replace("            capabilities: {scalable: {properties: {max_instances: 0x4}}}\n", "")
+    new = patched("t", old.encode(), [CountSet("storage", 1, 2)])
+
+    assert lines_changed(old.encode(), new) == [
+        "+             capabilities: {scalable: {properties: {default_instances: 2}}}"
+    ]
+
+
+def test_a_policy_of_a_type_derived_from_the_initial_one_is_found() -> None:
+    old = PLAIN.replace("type: eu.ict-flame.policies.InitialPolicy", "type: my.Beginning").encode()
+
+    assert len(lines_changed(old, patched("t", old, [CONNECT]))) == 2
 
 
 def test_a_cluster_that_is_not_written_is_put_in_last() -> None:
@@ -203,9 +273,18 @@ def test_a_function_of_another_file_is_an_error() -> None:
         patched("t", PLAIN.encode(), [StateSet("cache", "edge-1", P, C)])
 
 
-def test_a_file_that_is_no_yaml_is_an_error() -> None:
-    with pytest.raises(PatchError, match="cannot be read"):
-        patched("t", b"a: [", [CONNECT])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("a: [", "yaml-syntax"),
+        (PLAIN + "---\na: 1\n", "second document"),
+        (PLAIN.replace("edge-3:", "edge-1:"), "'edge-1'"),
+        (PLAIN.replace("# the cabinet", "# the\u0085cabinet"), "may not stand in a document"),
+    ],
+)
+def test_a_file_that_is_broken_is_left_to_whoever_broke_it(content: str, why: str) -> None:
+    with pytest.raises(BrokenFileError, match=why):
+        patched("t", content.encode(), [CONNECT])
 
 
 KEYS = st.from_regex(r"[a-f][a-f_1-]{0,4}", fullmatch=True)
