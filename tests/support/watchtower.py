@@ -99,12 +99,17 @@ class Tower:
         return Embedded(self.folder / ".reconciler" / "clmc" / "bristol-clmc.metrics")
 
     def measure(
-        self, seconds_ago: float = 1, measurement: str = "storage", tags: Mapping[str, str] = TAGS, **fields: FieldValue
+        self,
+        seconds_ago: float = 1,
+        measurement: str = "storage",
+        tags: Mapping[str, str] = TAGS,
+        database: str = "tour",
+        **fields: FieldValue,
     ) -> None:
         """Write one point."""
         at = nanoseconds(self.now - timedelta(seconds=seconds_ago))
         with closing(self.metrics()) as store:
-            store.write("tour", [Point(measurement=measurement, tags=tags, fields=fields, time=at)])
+            store.write(database, [Point(measurement=measurement, tags=tags, fields=fields, time=at)])
 
     def points(self, measurement: str) -> list[tuple[dict[str, str], dict[str, FieldValue]]]:
         """Give tags and fields of every point of a measurement, in the order of time and tags."""

@@ -159,6 +159,80 @@ def test_scaling_goes_on_while_it_holds_and_rests_between(tower: Tower) -> None:
     assert {firing.outcome for firing in tower.firings()} == {Outcome.DONE, Outcome.CANCELLED}
 
 
+SHOP = """\
+tosca_definitions_version: tosca_simple_yaml_1_3
+metadata: {service: shop, sites: [bristol]}
+topology_template:
+  node_templates:
+    web:
+      type: tosca.nodes.Compute
+      capabilities:
+        host: {properties: {num_cpus: 1, mem_size: 1 GB, disk_size: 1 GB}}
+        scalable: {properties: {min_instances: 1, max_instances: 4, default_instances: 1}}
+  policies:
+    - grow:
+        type: tosca.policies.Scaling
+        targets: [web]
+        triggers:
+          hot:
+            condition: {constraint: cpu.usage greater_than 80, period: 10 s, method: average}
+            action: [{call_operation: {operation: scale_out, inputs: {value: 2}}}]
+"""
+
+
+def test_a_trigger_of_tosca_scales_servers_of_normative_types(tmp_path: Path) -> None:
+    tower = make_tower(tmp_path / "specs", {"specs/shop.yaml": SHOP})
+    tower.turn()
+    tags = {"flame_sfc": "shop", "flame_sfci": "shop", "flame_sf": "web"}
+    tower.measure(measurement="cpu", database="shop", tags=tags, usage=90.5)
+    tower.alerts()
+    servers = {address for address in tower.world() if "/shop/" in address and address.endswith(":sandpit.server")}
+
+    assert tower.subjects()[0] == "shop: web from 1 to 3 instances"
+    assert servers == {f"bristol/shop/web@dc-1.{number}:sandpit.server" for number in range(3)}
+    tower.close()
+
+
+BATON = """\
+properties:
+          max_instances: 5
+          auto_scale_policy:
+            - name: busy
+              threshold: 70.0
+              comparisonOperator: ">="
+              period: 10
+              cooldown: 10
+              type: WEIGHTED
+              alarms:
+                - {metric: CONSUMED_CAPACITY, statistic: avg, comparisonOperator: ">=", threshold: 140.0, weight: 3.0}
+                - {metric: host.load, statistic: max, comparisonOperator: ">", threshold: 4.0, weight: 1.0}
+              actions: [{type: SCALE_OUT_TO, value: "4"}]
+            - name: idle
+              threshold: 100.0
+              comparisonOperator: ">="
+              period: 10
+              cooldown: 10
+              type: VOTED
+              alarms: [{metric: CONSUMED_CAPACITY, statistic: avg, comparisonOperator: "<=", threshold: 60.0}]
+              actions: [{type: SCALE_IN, value: "2"}]"""
+
+
+def test_open_batons_policies_scale_out_by_weight_and_in_again(tmp_path: Path) -> None:
+    tower = begin(tmp_path, service=SERVICE.replace("properties: {max_instances: 5, cooldown: 30 s}", BATON))
+    tags = {"flame_sfc": "tour", "flame_sfci": "tour-1", "flame_sf": "frontend"}
+    for load, capacity in ((9, 100), (9, 150), (0, 150), (0, 50)):
+        tower.measure(measurement="host", tags=tags, load=load)
+        tower.measure(measurement="CONSUMED_CAPACITY", tags=tags, value=capacity)
+        tower.alerts()
+        tower.wait(10)
+
+    assert tower.subjects()[:-1] == [
+        "tour-1: frontend from 4 to 2 instances",
+        "tour-1: frontend from 2 to 4 instances",
+    ]
+    tower.close()
+
+
 def test_silence_is_told_and_moves_nothing(tower: Tower) -> None:
     for _ in range(3):
         tower.wait(120)
