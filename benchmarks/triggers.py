@@ -160,8 +160,10 @@ class City:
         return Cost((time.process_time() - cpu) * 1000, (time.perf_counter() - wall) * 1000)
 
     def fired(self) -> int:
-        """Count what has fired and was decided."""
+        """Count what has fired and was decided; `RuntimeError` if something could not be looked at."""
         with closing(open_store("", self.folder / ".reconciler")) as store:
+            if problem := next((state.problem for state in store.alert_states("city") if state.problem), ""):
+                raise RuntimeError(problem)
             return len(store.firings(outcome=Outcome.DONE, limit=1_000_000))
 
 

@@ -43,6 +43,8 @@ _LONGEST = timedelta(hours=1)
 _SEARCHED = 300
 """Commits that are searched for the one of a firing."""
 _ATTEMPTS = 5
+_AT_ONCE = 20_000
+"""Open firings that are decided in one round."""
 
 
 @dataclass(slots=True)
@@ -66,13 +68,14 @@ class Desk:
         """
         if not self._has_caught_up(store, reading):
             return 0
-        open_firings = store.firings(outcome=Outcome.OPEN)[::-1]
+        open_firings = store.firings(outcome=Outcome.OPEN, limit=_AT_ONCE)[::-1]
         if not open_firings:
             return 0
         self._recall(store, open_firings)
         deeds = list(deeds_of(store, self.clock()))
         services = self._services_of(reading)
         touched: set[str] = set()
+        settled: list[Firing] = []
         commits = 0
         for firing in open_firings:
             service = services.get((firing.site, firing.sfci)) or services.get(("", firing.sfci))
@@ -81,13 +84,16 @@ class Desk:
             ended = self._surely_ended(store, reading, service, firing, deeds)
             if ended is None:
                 continue
-            store.settle(ended)
             _log(ended)
-            if ended.commit:
-                deeds.append(_deed(ended))
-            if ended.commit and service is not None and ended.outcome is Outcome.DONE and not _is_proposal(ended):
+            if not ended.commit:
+                settled.append(ended)
+                continue
+            store.settle(ended)
+            deeds.append(_deed(ended))
+            if service is not None and ended.outcome is Outcome.DONE and not _is_proposal(ended):
                 touched.add(service.name)
                 commits += 1
+        store.settle(*settled)
         return commits
 
     def _services_of(self, reading: Reading) -> Services:

@@ -76,6 +76,8 @@ class _Book:
     """Rule → the secret its handlers are shown."""
     due: dict[str, datetime] = field(default_factory=dict)
     """Rule → the end of its next window."""
+    idle: tuple[datetime, datetime] | None = None
+    """From when to when nothing is due."""
 
 
 @dataclass(slots=True)
@@ -84,6 +86,8 @@ class Checker:
 
     _books: dict[tuple[str, str], _Book] = field(default_factory=dict)
     _states: dict[str, dict[str, AlertState]] = field(default_factory=dict)
+    _held: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    """Site → binding → the version of its rules when states of others were dropped."""
 
     def check(self, store: Store, site: str, monitors: Mapping[str, Monitor], base: str, now: datetime) -> int:
         """Look at every rule of a site that is due; give how many fired. `base` is the commit that is applied now."""
@@ -113,10 +117,15 @@ class Checker:
         return book
 
     def _due(self, store: Store, site: str, book: _Book, now: datetime) -> list[tuple[str, datetime]]:
+        if book.idle is not None:
+            asked, first = book.idle
+            if asked <= now < first:
+                return []
+            if now < asked:  # the clock was put back
+                book.due.clear()
         states, found, fresh, ahead = self._states[site], [], [], 0
         for identity_, rule in book.rules.items():
-            due = book.due.get(identity_, now)
-            if now < due <= now + timedelta(seconds=rule.period):
+            if book.due.get(identity_, now) > now:
                 continue
             end = last_end(now, rule.period)
             book.due[identity_] = end + timedelta(seconds=rule.period)
@@ -128,6 +137,7 @@ class Checker:
                 ahead += 1
             if states[identity_].checked_at < end and not _is_early(rule, states[identity_], end):
                 found.append((identity_, end))
+        book.idle = (now, min(book.due.values(), default=now))
         if ahead:
             logger.warning("%s: %s were looked at ahead of time and begin anew: the clock was put back", site, ahead)
         if fresh:
@@ -168,8 +178,12 @@ class Checker:
         return len(new)
 
     def _forget(self, store: Store, site: str, monitors: Mapping[str, Monitor]) -> None:
-        """Drop the states of rules that no monitoring of the site holds any more."""
-        held = {rule for name in monitors if (site, name) in self._books for rule in self._books[site, name].rules}
+        """Drop the states of rules that no monitoring of the site holds any more, when these have changed."""
+        versions = {name: self._books[site, name].version for name in monitors}
+        if self._held.get(site) == versions:
+            return
+        self._held[site] = versions
+        held = {rule for name in monitors for rule in self._books[site, name].rules}
         gone = self._states[site].keys() - held
         if gone:
             store.forget_alerts(site, sorted(gone))

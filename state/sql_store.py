@@ -181,9 +181,11 @@ class SqlStore:
                 "DELETE FROM alerts WHERE site = ? AND rule = ?", sorted((site, rule) for rule in rules)
             )
 
-    def settle(self, firing: Firing) -> None:
-        """Write what became of a firing."""
-        self._database.change(rows.FIRINGS.upsert, rows.firing_row(firing))
+    def settle(self, *firings: Firing) -> None:
+        """Write what became of firings, together."""
+        lines = sorted(map(rows.firing_row, firings), key=lambda row: str(row[0]))
+        with self._database.transaction():
+            self._database.change_many(rows.FIRINGS.upsert, lines)
 
     def firings(
         self,

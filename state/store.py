@@ -236,8 +236,8 @@ class Store(Protocol):
     def forget_alerts(self, site: str, rules: Iterable[str]) -> None:
         """Drop the states of rules that are not watched any more."""
 
-    def settle(self, firing: Firing) -> None:
-        """Write what became of a firing."""
+    def settle(self, *firings: Firing) -> None:
+        """Write what became of firings, together."""
 
     def firings(
         self,

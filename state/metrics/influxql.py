@@ -17,7 +17,8 @@ from state.metrics.moments import nanoseconds
 from state.metrics.vocabulary import ANY_FIELD, Answer, FieldValue, Measured, MetricsError, Missing, Point, Query
 
 _STATEMENTS = 200
-"""How many statements go in one call."""
+_MEMBERS = 2000
+"""How many statements go in one call, and from how many answers on no more: each call must end before its timeout."""
 _POINTS = 5000
 _HERE = frozenset({"first", "last", "mode"})
 """What is worked out here: a server tells of equals whatever it finds."""
@@ -43,8 +44,7 @@ class InfluxQL:
         for batch in batches(queries):
             by_database[batch.shape.database].append(batch)
         for database, some in by_database.items():
-            for start in range(0, len(some), _STATEMENTS):
-                chunk = some[start : start + _STATEMENTS]
+            for chunk in _chunks(some):
                 for batch, result in zip(chunk, self._results(database, chunk), strict=True):
                     for number, answer in self._answers(batch, result):
                         answers[number] = answer
@@ -111,6 +111,18 @@ class InfluxQL:
     def _check(self, reply: Reply) -> None:
         if reply.status >= 300:
             raise MetricsError(f"{self.place} refused: {reply.status} {_reason(reply)}")
+
+
+def _chunks(batches: Iterable[Batch]) -> Iterator[Sequence[Batch]]:
+    """Part what is asked into calls that take about as long each."""
+    chunk: list[Batch] = []
+    for batch in batches:
+        chunk.append(batch)
+        if len(chunk) == _STATEMENTS or sum(len(one.members) for one in chunk) >= _MEMBERS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def _fits(results: Sequence[Mapping[str, object]], asked: int) -> bool:
