@@ -278,17 +278,41 @@ def _fits(cluster: Cluster, wanted: Properties) -> bool:
 # --- capacity ---
 
 
-def capacity_findings(site: Site, deployments: Iterable[Deployment]) -> tuple[str, ...]:
-    """Say which clusters would be asked for more than they have, and which nodes have no place on the site.
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one service takes of a site."""
 
-    An endpoint takes its capacity from the state `booted` on.
-    """
-    all_of_site = list(deployments)
-    findings = [finding for deployment in all_of_site for finding in _unplaced(site, deployment)]
-    used = _use(all_of_site)
-    for name in sorted(site.clusters):
-        findings.extend(_overload(site.clusters[name], used.get(name, {})))
-    return tuple(findings)
+    service: str
+    taken: Mapping[str, Capacity]
+    """By cluster; an endpoint takes its capacity from the state `booted` on."""
+    unplaced: tuple[str, ...]
+    """What is to be said of nodes that have no place on the site."""
+
+
+def capacity_findings(site: Site, deployments: Iterable[Deployment]) -> tuple[str, ...]:
+    """Say which clusters would be asked for more than they have, and which nodes have no place on the site."""
+    demands = [demand_of(deployment) for deployment in deployments]
+    return (*(finding for demand in demands for finding in demand.unplaced), *overloads(site, demands))
+
+
+def demand_of(deployment: Deployment) -> Demand:
+    """Add up what a service takes on each cluster."""
+    taken: dict[str, Capacity] = {}
+    for endpoint in deployment.endpoints:
+        node = deployment.service.nodes[endpoint.node]
+        if endpoint.cluster and endpoint.state.reaches(LifecycleState.BOOTED) and not _is_hosted(node):
+            more = units.capacity(node.capabilities.get("host", {}))
+            taken[endpoint.cluster] = taken.get(endpoint.cluster, Capacity()) + more
+    return Demand(deployment.service.name, taken, tuple(_unplaced(deployment.site, deployment)))
+
+
+def overloads(site: Site, demands: Iterable[Demand]) -> tuple[str, ...]:
+    """Say which clusters would be asked for more than they have."""
+    takers: dict[str, list[Demand]] = {name: [] for name in site.clusters}
+    for demand in demands:
+        for cluster in demand.taken.keys() & takers.keys():
+            takers[cluster].append(demand)
+    return tuple(finding for name in sorted(takers) for finding in _overload(site.clusters[name], takers[name]))
 
 
 def _unplaced(site: Site, deployment: Deployment) -> Iterable[str]:
@@ -301,28 +325,16 @@ def _names(site: Site) -> str:
     return ", ".join(sorted(site.clusters)) or "none"
 
 
-def _use(deployments: Iterable[Deployment]) -> Mapping[str, Mapping[str, Capacity]]:
-    """Add up what each service takes on each cluster."""
-    found: dict[str, dict[str, Capacity]] = {}
-    for deployment in deployments:
-        for endpoint in deployment.endpoints:
-            node = deployment.service.nodes[endpoint.node]
-            if endpoint.cluster and endpoint.state.reaches(LifecycleState.BOOTED) and not _is_hosted(node):
-                of_cluster = found.setdefault(endpoint.cluster, {})
-                taken = units.capacity(node.capabilities.get("host", {}))
-                of_cluster[endpoint.service] = of_cluster.get(endpoint.service, Capacity()) + taken
-    return found
-
-
 def _is_hosted(node: Node) -> bool:
     return any(one.is_a(_HOSTED) or (not one.types and one.name == "host") for one in node.requirements)
 
 
-def _overload(cluster: Cluster, services: Mapping[str, Capacity]) -> Iterable[str]:
+def _overload(cluster: Cluster, demands: Sequence[Demand]) -> Iterable[str]:
+    takers = [(demand.service, demand.taken[cluster.name]) for demand in demands]
     for word, offered, taken in (
-        ("vCPU", cluster.capacity.vcpus, {name: one.vcpus for name, one in services.items()}),
-        ("MB memory", cluster.capacity.memory_mb, {name: one.memory_mb for name, one in services.items()}),
-        ("GB disk", cluster.capacity.disk_gb, {name: one.disk_gb for name, one in services.items()}),
+        ("vCPU", cluster.capacity.vcpus, {name: one.vcpus for name, one in takers}),
+        ("MB memory", cluster.capacity.memory_mb, {name: one.memory_mb for name, one in takers}),
+        ("GB disk", cluster.capacity.disk_gb, {name: one.disk_gb for name, one in takers}),
     ):
         needed = sum(taken.values())
         if needed > offered:

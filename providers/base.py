@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -138,7 +139,7 @@ class Scope:
     """Also report foreign objects."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """What one binding answered.
 
@@ -155,6 +156,11 @@ class Snapshot:
     sources: Sequence[Path] | None = None
     """The files all this was read from, if nothing else has a say in it, not even time: as long as they stand still,
     the next look would show the same, and nobody needs to look."""
+
+    @cached_property
+    def by_address(self) -> Mapping[Address, Present]:
+        """One object for every address; of two that share one, the later."""
+        return {present.mark.address: present for present in self.present}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

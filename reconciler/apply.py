@@ -415,7 +415,7 @@ class _Apply:
             return watch.due - now
         watch.looking, watch.asked = True, dict(watch.tasks)
         provider = self._hands.providers[binding]
-        wanted = {a: r for a, r in self._desired.resources.items() if r.binding == binding}
+        wanted = self._desired.by_binding.get(binding, {})
         scope = Scope(repository=self._hands.repository, site=self._plan.site, wanted=wanted)
 
         def look() -> None:

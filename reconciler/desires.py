@@ -1,11 +1,11 @@
-"""Keeps what is wanted of every site between turns, as long as all that it was worked out from is the same."""
+"""Keeps what is wanted of every site between turns, service by service, while what it came from is the same."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.desire import Wish, desire
+from reconciler.desire import Wish, Worked, work_out
 from specs.errors import ReconcilerError
 from specs.model import Desired
 
@@ -15,7 +15,7 @@ class _Kept:
     wish: Wish
     secrets: Mapping[str, str]
     """Name → digest of every secret that was asked for."""
-    desired: Desired
+    worked: Worked
 
 
 @dataclass(slots=True)
@@ -26,19 +26,25 @@ class Desires:
 
     def of(self, wish: Wish, secret_digest: Callable[[str], str]) -> Desired:
         """Give what `desire` gives for the same arguments; `DesireError` as there."""
-        site = wish.site.name
-        kept = self._kept.get(site)
-        if kept is not None and kept.wish == wish and _same(kept.secrets, secret_digest):
-            return kept.desired
-        asked: dict[str, str] = {}
+        kept = self._kept.get(wish.site.name)
+        if kept is not None and not (_alike(kept.wish, wish) and _same(kept.secrets, secret_digest)):
+            kept = None
+        if kept is not None and kept.wish == wish:
+            return kept.worked.desired
+        asked: dict[str, str] = dict(kept.secrets) if kept is not None else {}
 
         def noted(name: str) -> str:
             asked[name] = secret_digest(name)
             return asked[name]
 
-        desired = desire(wish, noted)
-        self._kept[site] = _Kept(wish, asked, desired)
-        return desired
+        worked = work_out(wish, noted, kept.worked.linked if kept is not None else {})
+        self._kept[wish.site.name] = _Kept(wish, asked, worked)
+        return worked.desired
+
+
+def _alike(one: Wish, other: Wish) -> bool:
+    """Tell whether a service means the same in two wishes."""
+    return (one.site, one.providers, one.alerts) == (other.site, other.providers, other.alerts)
 
 
 def _same(secrets: Mapping[str, str], secret_digest: Callable[[str], str]) -> bool:

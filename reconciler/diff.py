@@ -8,7 +8,7 @@ passed over without a look at their properties. Pure; differences come in the or
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
@@ -52,12 +52,36 @@ class Comparison:
     differences: tuple[Difference, ...]
     unchanged: int
     present: Mapping[Address, Present]
+    moved: Set[Address]
+    """What does not stand everywhere with the same digest."""
 
 
-def diff(desired: Desired, applied: Mapping[Address, Item], seen: Seen) -> Comparison:
-    """Compare what is wanted on a site with what was applied and what is seen."""
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A comparison, and of what: where it holds the very same objects, the next one need not look again."""
+
+    desired: Desired
+    applied: Mapping[Address, Item]
+    seen: Seen
+    comparison: Comparison
+
+    def is_of(self, desired: Desired, applied: Mapping[Address, Item], seen: Seen) -> bool:
+        """Tell whether these very objects were compared."""
+        return (
+            self.desired is desired
+            and self.applied is applied
+            and self.seen.snapshots.keys() == seen.snapshots.keys()
+            and all(self.seen.snapshots[name] is snapshot for name, snapshot in seen.snapshots.items())
+        )
+
+
+def diff(desired: Desired, applied: Mapping[Address, Item], seen: Seen, last: Compared | None = None) -> Comparison:
+    """Compare what is wanted on a site with what was applied and what is seen; `last` only saves time."""
+    if last is not None and last.is_of(desired, applied, seen):
+        return last.comparison
     present = _current(desired, applied, seen)
-    suspects = _suspects(desired.resources, applied, present)
+    moved = _moved(desired.resources, applied, present, last)
+    suspects = moved | _standing_on(desired, moved) if moved else moved
     comparer = _Comparer(applied, present, seen)
     for address in _in_order(desired.resources, suspects):
         comparer.compare(desired.resources[address])
@@ -70,13 +94,17 @@ def diff(desired: Desired, applied: Mapping[Address, Item], seen: Seen) -> Compa
         differences=differences,
         unchanged=len(desired.resources) - len(comparer.differences),
         present=present,
+        moved=moved,
     )
 
 
-def _current(desired: Desired, applied: Mapping[Address, Item], seen: Seen) -> dict[Address, Present]:
+def _current(desired: Desired, applied: Mapping[Address, Item], seen: Seen) -> Mapping[Address, Present]:
     """Give one object for every address; a cut-short replacement leaves two that share one."""
+    snapshots = tuple(seen.snapshots.values())
+    if len(snapshots) == 1 and len(snapshots[0].by_address) == len(snapshots[0].present):
+        return snapshots[0].by_address
     current: dict[Address, Present] = {}
-    for snapshot in seen.snapshots.values():
+    for snapshot in snapshots:
         for present in snapshot.present:
             rival = current.setdefault(present.address, present)
             if rival is not present:
@@ -99,12 +127,24 @@ def _better(one: Present, other: Present, desired: Desired, applied: Mapping[Add
     return max(one, other, key=merit)
 
 
-def _suspects(
-    resources: Mapping[Address, Resource], applied: Mapping[Address, Item], present: Mapping[Address, Present]
-) -> set[Address]:
-    """Find what moved on either side, and whatever stands on it."""
+def _moved(
+    resources: Mapping[Address, Resource],
+    applied: Mapping[Address, Item],
+    present: Mapping[Address, Present],
+    last: Compared | None,
+) -> Set[Address]:
+    """Find what moved on either side; what was compared before is passed over."""
+    candidates: Iterable[Address] = resources
+    if last is not None:
+        candidates = {
+            *last.comparison.moved,
+            *_exchanged(resources, last.desired.resources),
+            *_exchanged(applied, last.applied),
+            *_exchanged(present, last.comparison.present),
+        } & resources.keys()
     moved = set()
-    for address, resource in resources.items():
+    for address in candidates:
+        resource = resources[address]
         item = applied.get(address)
         there = present.get(address)
         if (
@@ -117,25 +157,30 @@ def _suspects(
             or item.protect != resource.protect
         ):
             moved.add(address)
-    return moved | _standing_on(resources, moved) if moved else moved
+    return moved
 
 
-def _standing_on(resources: Mapping[Address, Resource], moved: set[Address]) -> set[Address]:
-    above: dict[Address, list[Address]] = {}
-    for address, resource in resources.items():
-        for needed in resource.requires:
-            above.setdefault(Address(needed), []).append(address)
+def _exchanged(now: Mapping[Address, object], before: Mapping[Address, object]) -> Iterable[Address]:
+    """Find what is another object than before, or not there any more."""
+    if now is before:
+        return ()
+    was = before.get
+    new = [address for address, value in now.items() if was(address) is not value]
+    return new if len(now) - len(new) == len(before) else (*new, *(before.keys() - now.keys()))
+
+
+def _standing_on(desired: Desired, moved: Set[Address]) -> set[Address]:
     reached: set[Address] = set()
     waiting = list(moved)
     while waiting:
-        for address in above.get(waiting.pop(), ()):
+        for address in desired.requirers.get(waiting.pop(), ()):
             if address not in reached:
                 reached.add(address)
                 waiting.append(address)
     return reached
 
 
-def _in_order(resources: Mapping[Address, Resource], chosen: set[Address]) -> Iterator[Address]:
+def _in_order(resources: Mapping[Address, Resource], chosen: Set[Address]) -> Iterator[Address]:
     """Give the chosen addresses, what others need first, equals in the order of addresses."""
     sorter: TopologicalSorter[Address] = TopologicalSorter()
     for address in sorted(chosen):
@@ -261,20 +306,29 @@ def _needs(resource: Resource) -> tuple[Address, ...]:
 def _surplus(
     desired: Desired, applied: Mapping[Address, Item], current: Mapping[Address, Present], seen: Seen
 ) -> list[Surplus]:
+    if current.keys() <= desired.resources.keys() and len(current) == _number_seen(seen):
+        return []
+    unwanted = current.keys() - desired.resources.keys()
     found = []
     for binding, snapshot in seen.snapshots.items():
         for present in snapshot.present:
             address = present.address
             deposed = current[address] is not present
-            if deposed or address not in desired.resources:
+            if deposed or address in unwanted:
                 item = None if deposed else applied.get(address)
                 found.append(Surplus(present=present, item=item, binding=binding, deposed=deposed))
     return sorted(found, key=lambda surplus: (surplus.address, surplus.present.provider_id))
 
 
+def _number_seen(seen: Seen) -> int:
+    return sum(len(snapshot.present) for snapshot in seen.snapshots.values())
+
+
 def _unwanted_records(
     desired: Desired, applied: Mapping[Address, Item], present: Mapping[Address, Present], seen: Seen
 ) -> Iterator[Gone | Unseen]:
+    if applied.keys() <= desired.resources.keys():
+        return
     for address in sorted(applied.keys() - desired.resources.keys() - present.keys()):
         item = applied[address]
         parts = parse_address(address)

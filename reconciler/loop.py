@@ -19,7 +19,7 @@ from providers.registry import connect
 from reconciler.alerts_service import Alerts, Surroundings
 from reconciler.choice import Choice
 from reconciler.connections import Connections
-from reconciler.desires import Desires
+from reconciler.kept import Kept
 from reconciler.loop_turn import Ending, Turn
 from reconciler.project import Place, Reading, utc_now
 from reconciler.schedule import Backoff, Clockwork
@@ -87,7 +87,7 @@ class Loop:
         self._clock = clock
         self._watch = Watch(place)
         self._connections = Connections(connect=connect, state_dir=place.state_dir, stirred=self.stir)
-        self._desires = Desires()
+        self._kept = Kept()
         self._goal: _Goal | None = None
         self._paces: dict[str, _Pace] = {}
         self._guard = RLock()
@@ -257,7 +257,7 @@ class Loop:
             secrets=Secrets(folder=self._place.state_dir / "secrets", repository=goal.identity),
             store=store,
             clock=self._clock,
-            desires=self._desires,
+            kept=self._kept,
         )
 
     def _better(self, goal: _Goal) -> str:

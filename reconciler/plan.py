@@ -1,7 +1,7 @@
 """Turn differences into a plan: what will be done in which order, and what is held back and why.
 
-A plan is data. It is bound to one commit and one observation; equal input gives an equal plan, and
-apply does what it says and nothing else. Pure.
+A plan is data, made from one commit and one observation; equal input gives an equal plan, and apply does what it
+says and nothing else. Pure.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import blake2b
 
 from providers.base import Finding, Kind
 from reconciler.diff import Comparison, Seen
@@ -40,7 +39,6 @@ class Plan:
     site: str
     commit: str
     created_at: datetime
-    observed_digest: str
     operations: tuple[Operation, ...]
     """In an order in which they could be done one after another."""
     drift: tuple[Difference, ...] = ()
@@ -88,7 +86,6 @@ def make_plan(case: Case, limits: Limits, now: datetime) -> Plan:
         site=case.desired.site,
         commit=case.desired.commit,
         created_at=now,
-        observed_digest=observed_digest(case.seen),
         operations=operations(doing, case.seen.kinds),
         drift=tuple(d for d in case.comparison.differences if is_drift(d)),
         held=held,
@@ -97,17 +94,6 @@ def make_plan(case: Case, limits: Limits, now: datetime) -> Plan:
         unchanged=case.comparison.unchanged,
         tripped=_tripped(case, doing, limits),
     )
-
-
-def observed_digest(seen: Seen) -> str:
-    """Give one digest for everything seen: equal digests, equal world."""
-    total = blake2b(digest_size=16)
-    for name in sorted(seen.snapshots):
-        snapshot = seen.snapshots[name]
-        lines = sorted(f"{p.address} {p.provider_id} {p.seen} {p.mark.digest}" for p in snapshot.present)
-        blind = sorted(snapshot.unknown)
-        total.update("\n".join((name, *lines, *blind, "")).encode())
-    return total.hexdigest()
 
 
 def is_drift(difference: Difference) -> bool:
@@ -242,11 +228,13 @@ def _protected(step: Step) -> bool:
 
 
 def _tripped(case: Case, doing: tuple[Step, ...], limits: Limits) -> str:
-    total = len(case.applied.keys() | case.comparison.present.keys())
     vanished = sum(isinstance(d, Missing) and d.item is not None for d in case.comparison.differences)
     deleted = sum(step.action is Action.DELETE for step in doing)
     lost = vanished + deleted
-    if lost > limits.breaker_count and lost > limits.breaker_share * total:
+    if lost <= limits.breaker_count:
+        return ""
+    total = len(case.applied.keys() | case.comparison.present.keys())
+    if lost > limits.breaker_share * total:
         return (
             f"{lost} of {total} resources of {case.desired.site} would vanish ({vanished}) or be deleted ({deleted});"
             " look at the plan, then apply it with --allow-mass-change"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 
 from providers.base import Finding, Kind, Present
 from reconciler.diff import Seen
@@ -92,7 +93,7 @@ def view_plan(plan: Plan, seen: Seen, present: Mapping[Address, Present]) -> Pla
     return PlanView(
         site=plan.site,
         commit=plan.commit,
-        observed_digest=plan.observed_digest,
+        observed_digest=observed_digest(seen),
         steps=tuple(viewer.step(step) for step in plan.steps),
         drift=tuple(_Viewer(seen.kinds, present).drifts(plan.drift)),
         held=tuple(HeldView(view=viewer.step(held.step), why=held.why) for held in plan.held),
@@ -112,6 +113,17 @@ def with_attributes(view: PlanView) -> PlanView:
         for item in view.steps
     )
     return replace(view, steps=tuple(steps))
+
+
+def observed_digest(seen: Seen) -> str:
+    """Give one digest for everything seen: equal digests, equal world."""
+    total = blake2b(digest_size=16)
+    for name in sorted(seen.snapshots):
+        snapshot = seen.snapshots[name]
+        lines = sorted(f"{p.address} {p.provider_id} {p.seen} {p.mark.digest}" for p in snapshot.present)
+        blind = sorted(snapshot.unknown)
+        total.update("\n".join((name, *lines, *blind, "")).encode())
+    return total.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from reconciler import chronicle
 from reconciler.apply import Hands, apply
 from reconciler.connections import Connections
 from reconciler.desire import Wish
-from reconciler.desires import Desires
-from reconciler.diff import Comparison, Seen, diff
+from reconciler.diff import Comparison, Seen
 from reconciler.holds import Limits, Switches
+from reconciler.kept import Kept
 from reconciler.pace import Patience
 from reconciler.plan import Case, Plan, PlanError, make_plan
 from reconciler.progress import Listener, Report
@@ -47,7 +47,7 @@ class Ground:
     secrets: Secrets
     store: Store
     clock: Callable[[], datetime]
-    desires: Desires = field(default_factory=Desires)
+    kept: Kept = field(default_factory=Kept)
     """What earlier turns worked out of the same."""
     patience: Patience = Patience()
 
@@ -75,9 +75,9 @@ def look(ground: Ground, site: str, *, unmanaged: bool = False) -> Look:
         providers=ground.connections.of(ground.catalogue.sites[site]),
         alerts=ground.catalogue.alerts,
     )
-    desired = ground.desires.of(wish, ground.secrets.digest)
-    applied = ground.store.inventory(site)
-    wanted = {name: {a: r for a, r in desired.resources.items() if r.binding == name} for name in wish.providers}
+    desired = ground.kept.desired(wish, ground.secrets.digest)
+    applied = ground.kept.applied(ground.store, site)
+    wanted = {name: desired.by_binding.get(name, {}) for name in wish.providers}
     scopes = {
         name: Scope(repository=ground.repository, site=site, wanted=wanted[name], unmanaged=unmanaged)
         for name in wish.providers
@@ -92,7 +92,7 @@ def look(ground: Ground, site: str, *, unmanaged: bool = False) -> Look:
         desired=desired,
         applied=applied,
         seen=seen,
-        comparison=diff(desired, applied, seen),
+        comparison=ground.kept.compared(desired, applied, seen),
         findings=findings,
         providers=wish.providers,
     )

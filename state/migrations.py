@@ -145,6 +145,14 @@ MIGRATIONS = (
             "CREATE INDEX firings_by_time ON firings (received_at, id)",
         ),
     ),
+    Migration(
+        version=3,
+        release="0.1.0",
+        statements=(
+            "CREATE TABLE inventories (site {text} PRIMARY KEY, state {text} NOT NULL)",
+            "INSERT INTO inventories VALUES ('', {token})",  # of every site that was not written to since
+        ),
+    ),
 )
 
 LATEST = MIGRATIONS[-1].version

@@ -55,6 +55,7 @@ class Postgres:
         "bytes": "BYTEA",
         "number": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
         "keyed": "",
+        "token": "md5(random()::text || clock_timestamp()::text)",
     }
 
     def __init__(self, url: str) -> None:

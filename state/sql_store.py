@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,6 +18,7 @@ KEYS_PER_QUERY = 900
 _SAME_LOCK = "site = ? AND owner = ? AND host = ? AND pid = ? AND born = ? AND since = ?"
 
 
+_NEW_STATE = "INSERT INTO inventories VALUES (?, ?) ON CONFLICT (site) DO UPDATE SET state = excluded.state"
 _NEW_FIRING = f"INSERT INTO firings VALUES ({', '.join('?' * 16)}) ON CONFLICT (id) DO NOTHING"  # noqa: S608 - question marks
 
 
@@ -43,6 +45,12 @@ class SqlStore:
             rows.addresses_of(site),
         )
         return {item.address: item for item in items}
+
+    def inventory_state(self, site: str) -> str:
+        """Give something that differs whenever the inventory of a site was written to, in this store or another."""
+        latest = "SELECT state FROM inventories WHERE site IN ('', ?) ORDER BY site DESC LIMIT 1"
+        ((state,),) = self._database.rows(tuple, latest, (site,))
+        return str(state)
 
     def sites(self) -> tuple[str, ...]:
         """Give the sites on which anything is ours, sorted; also those that git no longer knows."""
@@ -72,10 +80,12 @@ class SqlStore:
         lines = [rows.entry_row(entry) for entry in entries]
         kept = [rows.item_row(item) for item in items]
         dropped = [(address,) for address in forgotten]
+        written = {str(row[0]).partition("/")[0] for row in (*kept, *dropped)}
         database = self._database
         with database.transaction():
             database.change_many("DELETE FROM items WHERE address = ?", dropped)
             database.change_many(rows.ITEMS.upsert, kept)
+            database.change_many(_NEW_STATE, [(site, os.urandom(8).hex()) for site in sorted(written)])
             database.change_many(rows.JOURNAL.upsert, lines)
 
     def journal(self, site: str, run: str = "", outcome: Outcome | None = None) -> tuple[Entry, ...]:

@@ -45,6 +45,7 @@ class Sqlite:
         "bytes": "BLOB",
         "number": "INTEGER PRIMARY KEY",
         "keyed": "WITHOUT ROWID",
+        "token": "lower(hex(randomblob(16)))",
     }
 
     def __init__(self, path: Path) -> None:

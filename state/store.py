@@ -182,6 +182,9 @@ class Store(Protocol):
     def inventory(self, site: str) -> Mapping[Address, Item]:
         """Give everything that is ours on a site, in the order of addresses."""
 
+    def inventory_state(self, site: str) -> str:
+        """Give something that differs whenever the inventory of a site was written to, in this store or another."""
+
     def sites(self) -> tuple[str, ...]:
         """Give the sites on which anything is ours, sorted; also those that git no longer knows."""
 

@@ -96,6 +96,12 @@ class Database:
         with self._turn, self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
 
+    def version(self) -> tuple[int, int]:
+        """Give something that differs, while this object lives, when anybody has written to the file."""
+        with self.reading() as connection:
+            (others,) = connection.execute("PRAGMA data_version").fetchone()
+            return others, connection.total_changes
+
     def close(self) -> None:
         """Let go of the file."""
         with self._turn:

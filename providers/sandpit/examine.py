@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from providers.base import Finding, Present, ProviderError, Snapshot, unknown_reason
 from providers.sandpit.fabric import Ways, ways_from
 from providers.sandpit.objects import name_of, takes
+from providers.sandpit.place import PROVIDER
 from providers.sandpit.world import World, name_taken, quota_spent, shortage
 from specs.errors import Severity
 from specs.model import Address, Capacity, Resource, Site, parse_address
 from specs.values import Properties
+
+_PATH = f":{PROVIDER}.path"
 
 
 def examine(world: World, site: Site, wanted: Mapping[Address, Resource], snapshot: Snapshot) -> tuple[Finding, ...]:
@@ -18,15 +21,16 @@ def examine(world: World, site: Site, wanted: Mapping[Address, Resource], snapsh
 
     What is surplus counts as free: a plan may remove it first.
     """
-    there = {present.address for present in snapshot.present}
+    there = snapshot.by_address.keys()
     new = [wanted[address] for address in sorted(wanted.keys() - there) if _visible(address, snapshot)]
-    surplus = [present for present in snapshot.present if present.address not in wanted]
+    unwanted = set() if there <= wanted.keys() else there - wanted.keys()
+    surplus = [present for present in snapshot.present if present.address in unwanted] if unwanted else []
     try:
         return (
-            *_taken(world, new, {present.provider_id for present in snapshot.present}),
+            *(_taken(world, new, {present.provider_id for present in snapshot.present}) if new else ()),
             *_over_quota(world, new, surplus),
             *_over_capacity(world, new, surplus),
-            *_cut_off(site, wanted.values()),
+            *_cut_off(site, wanted),
         )
     except ProviderError:  # a site that does not answer is reported by `observe`
         return ()
@@ -75,11 +79,11 @@ def _over_capacity(world: World, new: Iterable[Resource], surplus: Iterable[Pres
             room[cluster] += Capacity(vcpus=-need.vcpus, memory_mb=-need.memory_mb, disk_gb=-need.disk_gb)
 
 
-def _cut_off(site: Site, wanted: Iterable[Resource]) -> Iterator[Finding]:
+def _cut_off(site: Site, wanted: Mapping[Address, Resource]) -> Iterator[Finding]:
     """Warn of clients that no link leads to."""
     ways: dict[str, Ways] = {}
-    for resource in wanted:
-        if resource.kind == "path":
+    for address, resource in wanted.items():
+        if address.endswith(_PATH):
             start = _cluster(resource.properties)
             if start not in ways:
                 ways[start] = ways_from(site, start)

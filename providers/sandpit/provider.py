@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from threading import Lock
 from typing import ClassVar
 
 from providers.base import (
@@ -27,7 +28,7 @@ from providers.sandpit.fabric import connect
 from providers.sandpit.kinds import KINDS, ROLES
 from providers.sandpit.objects import Thing
 from providers.sandpit.settings import read_settings
-from providers.sandpit.sight import presents
+from providers.sandpit.sight import Sight, presents
 from providers.sandpit.world import World
 from specs.model import Address, Deployment, Resource, Role, Site
 from specs.values import Properties
@@ -51,6 +52,11 @@ class Sandpit:
             settings=read_settings(context.site, context.binding),
             clock=clock,
         )
+        self._looking = Lock()
+        self._sights: dict[tuple[str, str], Sight] = {}
+        """By kind and repository."""
+        self._kept: dict[str, tuple[object, Snapshot]] = {}
+        """Repository → a look that only a write can make untrue, and the version of the file before it."""
 
     def foundation(self, site: Site) -> Iterable[Resource]:
         """Give nothing: an emulated site is there by itself."""
@@ -64,7 +70,21 @@ class Sandpit:
             yield from connect(deployment, self._binding)
 
     def observe(self, scope: Scope) -> Snapshot:
-        """List every kind, one call each."""
+        """List every kind, one call each; while nobody has written, what the last look showed is shown again."""
+        with self._looking:
+            try:
+                version = None if scope.unmanaged else self.world.version()
+            except ProviderError as error:
+                return Snapshot(unknown={"*": str(error)})
+            before, kept = self._kept.get(scope.repository, (None, Snapshot()))
+            if version is not None and version == before:
+                return kept
+            snapshot = self._look(scope)
+            if version is not None and all(one.health is not Health.PROGRESSING for one in snapshot.present):
+                self._kept[scope.repository] = (version, snapshot)
+            return snapshot
+
+    def _look(self, scope: Scope) -> Snapshot:
         present: list[Present] = []
         unknown: dict[str, str] = {}
         for kind in self._kinds():
@@ -73,7 +93,8 @@ class Sandpit:
             except ProviderError as error:
                 unknown[kind] = str(error)
                 continue
-            present.extend(presents(kind, listing.rows, scope.repository, self.world.now()))
+            sight = self._sights.setdefault((kind, scope.repository), Sight(kind, scope.repository))
+            present.extend(sight.show(listing.rows, self.world.now()))
             unknown |= {f"{kind}@{cluster}": why for cluster, why in listing.unseen.items()}
             if len(listing.rows) < listing.total:
                 unknown[kind] = f"the list of {kind}s was cut short: {len(listing.rows)} of {listing.total} came"

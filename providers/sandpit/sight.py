@@ -1,9 +1,13 @@
-"""Turns stored rows into what the protocol shows; properties are decoded only if somebody reads them."""
+"""Turns stored rows into what the protocol shows; properties are decoded only if somebody reads them.
+
+What was shown once is kept: a row that is still the same is not shown anew.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 from providers.base import Health, Mark, Present
@@ -55,6 +59,37 @@ class Attributes(Stored):
         if self._found is None:
             self._found = {**super()._read(), "state": self._state}
         return self._found
+
+
+@dataclass(slots=True)
+class Sight:
+    """Shows the objects of one kind and one repository, again and again."""
+
+    kind: str
+    repository: str
+    _rows: Sequence[Row] = ()
+    _present: Sequence[Present] = ()
+    _made: dict[int, tuple[Row, Present]] = field(default_factory=dict)
+    """Number of an object → its row, and what was made of it; without those that change by themselves."""
+
+    def show(self, rows: Sequence[Row], now: float) -> Sequence[Present]:
+        """Show rows as they are at `now`; the very same sequence as the last time if nothing is different."""
+        if len(self._made) == len(self._rows) and rows == self._rows:
+            return self._present
+        self._present = [self._shown(row, now) for row in rows]
+        self._rows = rows
+        self._made = {
+            row[0]: (row, present)
+            for row, present in zip(rows, self._present, strict=True)
+            if present.health is not Health.PROGRESSING
+        }
+        return self._present
+
+    def _shown(self, row: Row, now: float) -> Present:
+        before, present = self._made.get(row[0], (None, None))
+        if present is not None and before == row:
+            return present
+        return next(presents(self.kind, [row], self.repository, now))
 
 
 def presents(kind: str, rows: Iterable[Row], repository: str, now: float) -> Iterator[Present]:

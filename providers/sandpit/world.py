@@ -60,6 +60,11 @@ class World:
 
     # --- looking ---
 
+    def version(self) -> tuple[int, int] | None:
+        """Give something that differs when anybody has changed the site; nothing while trouble is scripted."""
+        found = self.database.version()
+        return None if faults.scripted(self.database) or faults.down(self.database) else found
+
     def listing(self, kind: str, repository: str) -> Listing:
         """List the objects of a kind that carry a repository's mark."""
         unseen = self._out_of_sight(kind)

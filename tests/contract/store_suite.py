@@ -257,6 +257,30 @@ class StoreSuite:
 
         assert list(store.inventory("bristol")) == ["bristol/shop/b:p.k", "bristol/shop/c:p.k"]
 
+    def test_the_state_of_an_inventory_tells_whether_it_was_written_to(self, store: Store, opened: Opened) -> None:
+        other = opened()
+        web = item("bristol/shop/web:p.k")
+        states = [store.inventory_state("bristol")]
+        store.remember([web])
+        states.append(store.inventory_state("bristol"))
+        other.remember([web])
+        states.append(store.inventory_state("bristol"))
+        other.remember([], [web.address])
+        states.append(store.inventory_state("bristol"))
+        store.finish([entry(1)], [web])
+        states.append(store.inventory_state("bristol"))
+
+        assert len(set(states)) == 5
+        assert other.inventory_state("bristol") == states[-1]
+
+    def test_the_state_of_an_inventory_stays_while_others_are_written_to(self, store: Store) -> None:
+        store.remember([item("bristol/shop/web:p.k")])
+        before = store.inventory_state("bristol"), store.inventory_state("oulu")
+        store.remember([item("barcelona/shop/web:p.k")], [Address("barcelona/shop/db:p.k")])
+        store.begin([entry(1)])
+
+        assert (store.inventory_state("bristol"), store.inventory_state("oulu")) == before
+
     def test_an_item_both_remembered_and_forgotten_stays(self, store: Store) -> None:
         store.remember([item("bristol/shop/a:p.k", digest="old")])
         store.remember([item("bristol/shop/a:p.k", digest="new")], [Address("bristol/shop/a:p.k")])

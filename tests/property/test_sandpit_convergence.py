@@ -5,18 +5,20 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.base import Health, Scope
+from providers.base import Context, Health, Present, Scope
 from providers.sandpit import faults, sabotage
 from providers.sandpit.faults import Fault, Trouble
+from providers.sandpit.provider import Sandpit
 from reconciler.apply import Hands, apply
 from reconciler.desire import Wish, desire
 from reconciler.diff import Seen, diff
+from reconciler.kept import Kept
 from reconciler.plan import Case, Plan, make_plan
 from specs.model import Budget, Desired, LifecycleState, Node, Service
 from state.opening import open_store
@@ -37,22 +39,37 @@ class Site:
     city: Pit
     store: Store
     turn: int = 0
+    kept: Kept = field(default_factory=Kept)
 
     def desired(self, services: Sequence[Service]) -> Desired:
         wish = Wish(commit="c1", site=self.city.site, services=tuple(services), providers={"city": self.city.provider})
-        return desire(wish, lambda secret: f"digest of {secret}")
+        found = self.kept.desired(wish, lambda secret: f"digest of {secret}")
+
+        assert found == desire(wish, lambda secret: f"digest of {secret}"), "what is kept is not what is wanted"
+        return found
 
     def plan(self, desired: Desired) -> Plan:
         scope = Scope(repository=REPOSITORY, site="bristol", wanted=desired.resources)
         provider = self.city.provider
+        calm = provider.world.version() is not None
         seen = Seen(snapshots={"city": provider.observe(scope)}, kinds={"city": provider.kinds})
-        applied = self.store.inventory("bristol")
-        self.comparison = diff(desired, applied, seen)
+        applied = self.kept.applied(self.store, "bristol")
+        self.comparison = self.kept.compared(desired, applied, seen)
+
+        assert not calm or seen.snapshots["city"].present == self.look_anew(scope), "what is kept is not what is there"
+        assert applied == self.store.inventory("bristol"), "what is kept is not what is recorded"
+        assert self.comparison == diff(desired, applied, seen), "what is kept is not what differs"
         findings = tuple(provider.examine(desired.resources, seen.snapshots["city"]))
         case = Case(
             desired=desired, applied=applied, seen=seen, comparison=self.comparison, findings={"city": findings}
         )
         return make_plan(case, EVERYTHING, self.city.now)
+
+    def look_anew(self, scope: Scope) -> Sequence[Present]:
+        """See the site over a connection that has seen nothing yet."""
+        context = Context(binding=self.city.site.bindings["city"], site=self.city.site, state_dir=self.city.folder)
+        with closing(Sandpit(context, lambda: self.city.now)) as provider:
+            return provider.observe(scope).present
 
     def apply(self, desired: Desired) -> bool:
         """Take one turn; tells whether there was nothing to do."""

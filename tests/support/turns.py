@@ -12,6 +12,7 @@ from providers.base import Scope
 from reconciler.apply import Hands, apply
 from reconciler.diff import Comparison, Seen, diff
 from reconciler.holds import Limits, Switches
+from reconciler.kept import Kept
 from reconciler.pace import Patience
 from reconciler.plan import Case, Plan, make_plan
 from reconciler.progress import Listener, Report
@@ -43,6 +44,8 @@ class Bench:
     world: World = field(default_factory=World)
     budget: Budget = field(default_factory=Budget)
     patience: Patience = HASTY
+    kept: Kept = field(default_factory=Kept)
+    """What is kept between turns, as the loop does."""
     _runs: count[int] = field(default_factory=count)
 
     def seen(self, desired: Desired) -> Seen:
@@ -60,8 +63,10 @@ class Bench:
 
     def plan(self, desired: Desired, limits: Limits = EVERYTHING) -> Plan:
         """Plan without doing anything."""
-        applied, seen = self.inventory(), self.seen(desired)
-        comparison = diff(desired, applied, seen)
+        applied, seen = self.kept.applied(self.store, "bristol"), self.seen(desired)
+        comparison = self.kept.compared(desired, applied, seen)
+        assert applied == self.inventory(), "what is kept is not what there is"
+        assert comparison == diff(desired, applied, seen), "what is kept is not what would be found anew"
         case = Case(
             desired=desired,
             applied=applied,

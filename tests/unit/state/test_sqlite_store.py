@@ -95,6 +95,15 @@ class TestSqliteStore(StoreSuite):
         assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
         assert set(modes(state_dir).values()) == {0o600}
 
+    def test_a_new_store_in_the_place_of_a_deleted_one_is_in_another_state(
+        self, opened: Opened, state_dir: Path
+    ) -> None:
+        with closing(opened()) as store:
+            before = store.inventory_state("bristol")
+        (state_dir / "state.db").unlink()
+
+        assert opened().inventory_state("bristol") != before
+
     def test_nothing_is_left_beside_a_closed_store(self, opened: Opened, state_dir: Path) -> None:
         opened().close()
 
