@@ -1,19 +1,23 @@
 """Takes figures of the SDN fabric on a real one: `python -m benchmarks.sdn [--rules N]`. Needs root and the testbed.
 
-Prints how fast rules go in, how long it takes from plan to first packet, what a moving name and a cut link lose at
-1,000 packets a second, and what many edge rules cost to plan, to apply and to leave alone.
+Prints and writes down how fast rules go in, how long it takes from plan to first packet, what a moving name and a cut
+link lose at 1,000 packets a second, and what many edge rules cost to plan, to apply and to leave alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.compare import RESULTS, machine
 from providers.sdn.expand import service_address
 from providers.sdn.settings import PREFIX
 from specs.model import Deployment, Service
@@ -35,13 +39,36 @@ def placed(fabric: RealFabric, where: Where = TOUR, service: Service | None = No
     return deployed(service or tour(), where, fabric.site, "hosts")
 
 
-def timed(what: str, work: Callable[[], object]) -> float:
-    """Do something and print how long it took."""
-    began = time.perf_counter()
-    work()
-    took = time.perf_counter() - began
-    print(f"{what:60} {took * 1000:10.1f} ms", flush=True)
-    return took
+@dataclass
+class Figures:
+    """What was measured."""
+
+    rows: list[dict[str, object]] = field(default_factory=list)
+
+    def take(self, what: str, value: float, unit: str = "ms") -> None:
+        """Print a figure and keep it."""
+        print(f"{what:70} {value:10,.1f} {unit}", flush=True)
+        self.rows.append({"what": what, "value": round(value, 1), "note": "" if unit == "ms" else unit})
+
+    def timed(self, what: str, work: Callable[[], object]) -> float:
+        """Do something and take how long it took, in seconds."""
+        began = time.perf_counter()
+        work()
+        took = time.perf_counter() - began
+        self.take(what, took * 1000)
+        return took
+
+    def stream(self, what: str, stream: Stream) -> None:
+        """Take what a stream lost."""
+        lost, longest = stream.lost()
+        self.take(f"{what}: packets lost", lost, f"of {stream.sent}")
+        self.take(f"{what}: longest gap", longest)
+
+    def write(self, file: Path) -> None:
+        """Write the figures down."""
+        report = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), "figures": self.rows}
+        file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {file}")
 
 
 class Stream:
@@ -52,6 +79,8 @@ class Stream:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.sent = 0
+        self.came: dict[str, list[int]] = {}
+        """Place → the numbers of the packets that came there."""
 
     def __enter__(self) -> Stream:
         self._thread.start()
@@ -71,8 +100,9 @@ class Stream:
 
     def lost(self) -> tuple[int, int]:
         """Give how many packets came nowhere, and the longest run of those."""
-        heard = self._hosts.listen()
-        came = {int(one.payload) for place in heard.values() for one in place}
+        for place, heard in self._hosts.listen().items():
+            self.came[place] = [int(one.payload) for one in heard]
+        came = {number for numbers in self.came.values() for number in numbers}
         longest = run = 0
         for number in range(self.sent):
             run = 0 if number in came else run + 1
@@ -80,20 +110,27 @@ class Stream:
         return self.sent - len(came), longest
 
 
-def moving(fabric: RealFabric, city: Tenant, hosts: Hosts) -> None:
+def moving(fabric: RealFabric, city: Tenant, hosts: Hosts, figures: Figures) -> None:
     """Move a name back and forth under traffic."""
-    for where, how in ((ONLY_THREE, "there"), (TOUR, "back")):
+    for where, how, new in ((ONLY_THREE, "there", "edge-3"), (TOUR, "back", "edge-2")):
         plan = city.plan(placed(fabric, where))
         hosts.listen(0.05)
         with Stream(hosts, WEB) as stream:
             time.sleep(0.3)
-            timed(f"move a name {how} under 1,000 packets/s", lambda plan=plan: city.carry_out(*plan))  # type: ignore[misc]  # bound now
+            began = stream.sent
+            figures.timed(
+                f"a name moves {how} under 1,000 packets/s: the whole apply, {len(plan[0].steps)} steps",
+                lambda plan=plan: city.carry_out(*plan),  # type: ignore[misc]  # bound now
+            )
             time.sleep(0.3)
-        lost, longest = stream.lost()
-        print(f"{'  packets lost, longest gap':60} {lost:4} of {stream.sent}, {longest} ms")
+        figures.stream(f"a name moves {how}", stream)
+        first = min(stream.came[new])
+        last = max(number for place, numbers in stream.came.items() if place != new for number in numbers)
+        figures.take(f"a name moves {how}: begin of apply to first packet at the new endpoint", first - began)
+        figures.take(f"a name moves {how}: first packet there to last packet at the old one", max(0, last - first))
 
 
-def cutting(fabric: RealFabric, city: Tenant, hosts: Hosts) -> None:
+def cutting(fabric: RealFabric, city: Tenant, hosts: Hosts, figures: Figures) -> None:
     """Cut a link under traffic, look until it is seen, and go round it."""
     service = placed(fabric)
     hosts.listen(0.05)
@@ -107,16 +144,15 @@ def cutting(fabric: RealFabric, city: Tenant, hosts: Hosts) -> None:
         city.turn(service)
         done = time.perf_counter()
         time.sleep(0.3)
-    lost, longest = stream.lost()
-    print(f"{'a link cut: seen after':60} {(seen - began) * 1000:10.1f} ms")
-    print(f"{'a link cut: gone round after':60} {(done - began) * 1000:10.1f} ms")
-    print(f"{'  packets lost, longest gap':60} {lost:4} of {stream.sent}, {longest} ms")
+    figures.take("a link is cut: seen after", (seen - began) * 1000)
+    figures.take("a link is cut: gone round after", (done - began) * 1000)
+    figures.stream("a link is cut, without fast failover", stream)
     fabric.cut("north", up=True)
     fabric.wait_until_healthy()
     city.turn(service)
 
 
-def cutting_with_detours(fabric: RealFabric, hosts: Hosts, folder: Path) -> None:
+def cutting_with_detours(fabric: RealFabric, hosts: Hosts, folder: Path, figures: Figures) -> None:
     """Cut a link under traffic where switches go round it by themselves; no turn is taken."""
     site = with_detours(fabric.site)
     with closing(tenant(site, folder / "state", fabric.address_of)) as city:
@@ -126,15 +162,12 @@ def cutting_with_detours(fabric: RealFabric, hosts: Hosts, folder: Path) -> None
             time.sleep(0.3)
             fabric.cut("north")
             time.sleep(0.3)
-        lost, longest = stream.lost()
-        print(
-            f"{'a link cut with fast failover: packets lost, longest gap':60} {lost:4} of {stream.sent}, {longest} ms"
-        )
+        figures.stream("a link is cut, with fast failover", stream)
         fabric.cut("north", up=True)
         fabric.wait_until_healthy()
 
 
-def many(fabric: RealFabric, city: Tenant, rules: int) -> None:
+def many(fabric: RealFabric, city: Tenant, rules: int, figures: Figures) -> None:
     """Put in many names, and look again."""
     city.address_of = lambda subject: f"fd00:1::{digest(subject)[:4]}:{digest(subject)[4:8]}"
     shops = [
@@ -146,33 +179,38 @@ def many(fabric: RealFabric, city: Tenant, rules: int) -> None:
         for number in range(rules // 6)
     ]
     plan = city.plan(*shops)
-    timed(f"plan {rules} edge rules ({len(plan[0].steps)} resources)", lambda: city.plan(*shops))
-    took = timed(f"apply {rules} edge rules", lambda: city.carry_out(*plan))
-    print(f"{'  rules in a second':60} {rules / took:10.0f}")
-    timed(f"turn without a change on {rules} rules, counting", lambda: city.turn(*shops))
+    figures.timed(f"plan {rules:,} edge rules, {len(plan[0].steps):,} resources", lambda: city.plan(*shops))
+    took = figures.timed(f"apply {rules:,} edge rules", lambda: city.carry_out(*plan))
+    figures.take("rules installed and read back", rules / took, "in a second")
+    desired = city.desired(*shops)
+    figures.timed(f"turn without a change on {rules:,} rules: the look alone, counting", lambda: city.seen(desired))
+    figures.timed(f"turn without a change on {rules:,} rules: all of it", lambda: city.turn(*shops))
     with closing(tenant(fabric.site, Path(tempfile.mkdtemp()), city.address_of)) as other:
-        timed(f"first look of another process on {rules} rules, listing", lambda: other.plan(*shops))
+        figures.timed(f"first plan of another process on {rules:,} rules, listing", lambda: other.plan(*shops))
     city.turn()
 
 
 def main() -> None:
     """Take all figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rules", type=int, default=3000)
-    rules = parser.parse_args().rules
+    parser.add_argument("--rules", type=int, default=10_000)
+    parser.add_argument("--out", type=Path, default=RESULTS / "sdn.json")
+    given = parser.parse_args()
+    figures = Figures()
     with running_fabric(ring()) as fabric, closing(Hosts(fabric)) as hosts:
         folder = Path(tempfile.mkdtemp())
         with closing(tenant(fabric.site, folder / "state", fabric.address_of)) as city:
-            timed("the ring itself: 3 switches, 10 ports", city.turn)
+            figures.timed("the ring itself: 3 switches, 10 ports", city.turn)
             began = time.perf_counter()
             city.turn(placed(fabric))
             hosts.hear(("ap-1", WEB, b"first"), quiet=0.0)
-            print(f"{'from plan to the first packet of a service':60} {(time.perf_counter() - began) * 1000:10.1f} ms")
-            moving(fabric, city, hosts)
-            cutting(fabric, city, hosts)
-            cutting_with_detours(fabric, hosts, folder)
+            figures.take("from plan to the first packet of a service", (time.perf_counter() - began) * 1000)
+            moving(fabric, city, hosts, figures)
+            cutting(fabric, city, hosts, figures)
+            cutting_with_detours(fabric, hosts, folder, figures)
             city.turn()
-            many(fabric, city, rules)
+            many(fabric, city, given.rules, figures)
+    figures.write(given.out)
 
 
 if __name__ == "__main__":
