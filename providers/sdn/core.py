@@ -14,6 +14,8 @@ from providers.sdn.rules import IN_PORT, IPV6, MARKED, Action, Do, Match, Rule, 
 
 FORWARD = 1000
 """Priority of the rules of ports; those of services stand above."""
+SORT = 1400
+"""Of the rules that put frames into queues as they come in."""
 BORDER = 1500
 TURN = 1600
 EDGE = 2000
@@ -32,6 +34,8 @@ class Exit:
     turns: bool = False
     """Whether it sends frames back to where they came from, as those need that came by a detour."""
     rank: int = 0
+    queues: tuple[int, ...] = ()
+    """The queues it sorts frames into that come in by it."""
 
 
 def chain(length: int, rank: int = 0) -> tuple[Rule, ...]:
@@ -53,7 +57,9 @@ def is_link(rule: Rule) -> bool:
     return not rule.match and rule.table > 0 and rule.actions == (Action(Do.GOTO, rule.table + 1),)
 
 
-def exit_rules(port: int, bit: int, *, trunk: bool, turns: bool = False, rank: int = 0) -> tuple[Rule, ...]:
+def exit_rules(
+    port: int, bit: int, *, trunk: bool, turns: bool = False, rank: int = 0, queues: Iterable[int] = ()
+) -> tuple[Rule, ...]:
     """Give the rules of a port.
 
     A port to a place only holds its bit: what leaves there needs its addresses back, which rules of services do.
@@ -64,22 +70,31 @@ def exit_rules(port: int, bit: int, *, trunk: bool, turns: bool = False, rank: i
     if trunk:
         enter = (Action(Do.DECREMENT), Action(Do.GOTO, 1))
         rules.append(Rule(0, FORWARD + rank, matching(in_port=port, eth_type=IPV6, eth_dst=MARKED), enter))
+        for queue in queues:
+            asks = matching(in_port=port, eth_type=IPV6, eth_dst=MARKED, ip_dscp=dscp(queue))
+            rules.append(Rule(0, SORT + rank, asks, (Action(Do.QUEUE, queue), *enter)))
     if turns:
         back = (Action(Do.OUTPUT, IN_PORT), onwards)
         rules.append(Rule(port, TURN + rank, carrying(bit, in_port=port), back))
     return tuple(sorted(rules))
 
 
+def dscp(queue: int) -> int:
+    """Give the mark of frames that belong in a queue: the class selector of that number (RFC 2474)."""
+    return queue << 3
+
+
 def read_exit(rules: Collection[Rule]) -> Exit | None:
     """Read the rules of a port, if they are that and nothing is missing."""
+    queues = tuple(sorted(queue for rule in rules if isinstance(queue := rule.action(Do.QUEUE), int)))
     for rule in rules:
         bit = read_bit(rule)
         if bit is not None and _is_plain(rule):
             rank, trunk = rule.priority - FORWARD, rule.action(Do.OUTPUT) is not None
             for turns in (False, True):
-                whole = exit_rules(rule.table, bit, trunk=trunk, turns=turns, rank=rank)
+                whole = exit_rules(rule.table, bit, trunk=trunk, turns=turns, rank=rank, queues=queues)
                 if {r.owned(0) for r in rules} == set(whole):
-                    return Exit(rule.table, bit, trunk, turns, rank)
+                    return Exit(rule.table, bit, trunk, turns, rank, queues)
     return None
 
 

@@ -13,7 +13,7 @@ from ipaddress import IPv6Address
 from typing import TypeAlias
 
 from providers.sdn.bits import pack, unpack
-from providers.sdn.core import BORDER, EDGE, carrying, read_bit
+from providers.sdn.core import BORDER, EDGE, carrying, dscp, read_bit
 from providers.sdn.routes import walk
 from providers.sdn.rules import IN_PORT, IPV6, MARKED, Action, Bucket, Do, Group, Meter, Rule, matching
 from providers.sdn.topology import Fabric, Port
@@ -50,6 +50,8 @@ class Flow:
     label: int
     kbps: int = 0
     """Limit in 1,000 bit/s; 0 for none."""
+    queue: int = 0
+    """The queue its frames belong in, on switches that have queues."""
 
     @property
     def key(self) -> tuple[Port, str, str]:
@@ -97,15 +99,19 @@ def parts(flow: Flow, wiring: Wiring, rank: int = 0) -> Parts:
     meter = ((flow.entry.switch, Meter(flow.label, flow.kbps)),) if flow.kbps else ()
     limit = (Action(Do.METER, flow.label),) if flow.kbps else ()
     hops = (Action(Do.HOPS, TREE_HOPS),) if IPv6Address(flow.destination).is_multicast else ()
+    # Whatever the host has written there itself goes: nobody helps himself to a queue.
+    sorted_in = (Action(Do.SET, dscp(flow.queue), "ip_dscp"),) if wiring.fabric.queued else ()
     inside = (
         *hops,
         Action(Do.SET, MARKED, "eth_dst"),
         Action(Do.SET, flow.label, LABEL),
         *_bits_set(source, destination),
+        *sorted_in,
+        *_queued(flow, flow.entry.switch, wiring),
         Action(Do.GOTO, 1),
     )
     asks = matching(in_port=flow.entry.number, eth_type=IPV6, ipv6_src=flow.source, ipv6_dst=flow.destination)
-    ahead = [_border(port, bits, flow.label, rank) for port, bits in sorted(segments.items())]
+    ahead = [_border(port, bits, flow, wiring, rank) for port, bits in sorted(segments.items())]
     ahead += [_leaving(drop, wiring.bits[drop.port], flow.label, rank) for drop in flow.drops]
     groups = tuple((drop.port.switch, _group(drop, flow)) for drop in flow.drops)
     return Parts(meter, groups, tuple(ahead), (flow.entry.switch, Rule(0, EDGE + rank, asks, (*limit, *inside))))
@@ -135,9 +141,14 @@ def _bits_set(source: int, destination: int) -> tuple[Action, Action]:
     )
 
 
-def _border(port: Port, bits: Iterable[int], label: int, rank: int) -> tuple[str, Rule]:
-    asks = matching(in_port=port.number, eth_type=IPV6, eth_dst=MARKED, ipv6_label=label)
-    does = (Action(Do.DECREMENT), *_bits_set(*pack(bits)), Action(Do.GOTO, 1))
+def _queued(flow: Flow, switch: str, wiring: Wiring) -> tuple[Action, ...]:
+    return (Action(Do.QUEUE, flow.queue),) if flow.queue and wiring.fabric.bridges[switch].ovsdb else ()
+
+
+def _border(port: Port, bits: Iterable[int], flow: Flow, wiring: Wiring, rank: int) -> tuple[str, Rule]:
+    asks = matching(in_port=port.number, eth_type=IPV6, eth_dst=MARKED, ipv6_label=flow.label)
+    sorted_in = _queued(flow, port.switch, wiring)
+    does = (Action(Do.DECREMENT), *_bits_set(*pack(bits)), *sorted_in, Action(Do.GOTO, 1))
     return port.switch, Rule(0, BORDER + rank, asks, does)
 
 
@@ -232,7 +243,7 @@ class _Reading:
         hops = frozenset(port for port in ports if port in self._wiring.fabric.peers)
         if {drop.port for drop in drops} != ports - hops or not self._is_reached(start, hops, drops):
             return None
-        limit = rule.action(Do.METER)
+        limit, mark = rule.action(Do.METER), rule.action(Do.SET, "ip_dscp")
         return Flow(
             entry=start,
             source=str(rule.field("ipv6_src")),
@@ -241,6 +252,7 @@ class _Reading:
             drops=drops,
             label=label,
             kbps=self._meters(switch, limit) if isinstance(limit, int) else 0,
+            queue=mark >> 3 if isinstance(mark, int) else 0,
         )
 
     def _is_reached(self, start: Port, hops: frozenset[Port], drops: tuple[Drop, ...]) -> bool:

@@ -6,13 +6,17 @@ from collections.abc import Iterator, Mapping
 
 from providers.base import Finding, Snapshot
 from providers.sdn.controller import Controller
+from providers.sdn.ovsdb import Shape
+from providers.sdn.topology import Port
 from specs.errors import Severity
 from specs.model import Address, Resource, parse_address
 from specs.values import Reference
 
 
-def examine(wanted: Mapping[Address, Resource], snapshot: Snapshot, controller: Controller) -> Iterator[Finding]:
-    """Look for names two functions claim, and limits the controller cannot set."""
+def examine(
+    wanted: Mapping[Address, Resource], snapshot: Snapshot, controller: Controller, shapes: Mapping[Port, Shape]
+) -> Iterator[Finding]:
+    """Look for names two functions claim, limits the controller cannot set, and ports with queues of nobody we know."""
     owners: dict[str, str] = {}
     for address in sorted(wanted):
         resource = wanted[address]
@@ -26,6 +30,11 @@ def examine(wanted: Mapping[Address, Resource], snapshot: Snapshot, controller: 
             other = owners.setdefault(str(resource.properties["address"]), service)
             if other != service:
                 message = f"the name {name} is claimed by {other} and by {service}; give it to one of them"
+                yield Finding(Severity.ERROR, message, address)
+        if "queues" in resource.properties:
+            port = Port(str(resource.properties["switch"]), int(str(resource.properties["port"])))
+            if port in shapes and not shapes[port].cookie:
+                message = f"{port} has queues of somebody else; remove them there, or take ovsdb out of the switch"
                 yield Finding(Severity.ERROR, message, address)
         if "max_mbps" in resource.properties and not controller.meters_possible:
             message = f"{controller.name} cannot limit flows; ask for no class or bandwidth, or use another controller"

@@ -8,22 +8,23 @@ from ipaddress import IPv6Address, IPv6Network
 
 from providers.sdn.detours import detour_ports
 from providers.sdn.kinds import PROVIDER
-from providers.sdn.quality import ANY, Quality, qualities
+from providers.sdn.ovsdb import Queue, Shape
+from providers.sdn.quality import ANY, Quality, number, plain, qualities, queues
 from providers.sdn.routes import Bounds, Way, tree, ways
 from providers.sdn.topology import Fabric, Port
 from specs.errors import Diagnostic, Severity, SpecError
-from specs.model import Address, Deployment, Endpoint, LifecycleState, Node, Position, Resource, address, subject
-from specs.values import Reference, Value
+from specs.model import Address, Deployment, Endpoint, LifecycleState, Node, Position, Resource, Site, address, subject
+from specs.values import Properties, Reference, Value
 
 SERVICE_FUNCTION = "eu.ict-flame.nodes.ServiceFunction"
 
 
-def foundation(site: str, fabric: Fabric, binding: str, *, detours: bool = False) -> Iterator[Resource]:
+def foundation(site: Site, fabric: Fabric, binding: str, *, detours: bool = False) -> Iterator[Resource]:
     """Give the switches, every port a link uses and, if wanted, its detour, in the order of addresses."""
-    resources = [_switch(site, fabric, name, binding) for name in fabric.bridges]
+    resources = [_switch(site.name, fabric, name, binding) for name in fabric.bridges]
     resources += [_port(site, fabric, port, binding, turns=detours and port in fabric.peers) for port in fabric.links]
     resources += [
-        _detour(site, fabric, port, binding) for port in fabric.peers if detours and detour_ports(fabric, port)
+        _detour(site.name, fabric, port, binding) for port in fabric.peers if detours and detour_ports(fabric, port)
     ]
     yield from sorted(resources, key=lambda resource: resource.address)
 
@@ -47,14 +48,36 @@ def _switch(site: str, fabric: Fabric, name: str, binding: str) -> Resource:
     )
 
 
-def _port(site: str, fabric: Fabric, port: Port, binding: str, *, turns: bool) -> Resource:
-    turning: dict[str, Value] = {"turns_back": True} if turns else {}
+def _port(site: Site, fabric: Fabric, port: Port, binding: str, *, turns: bool) -> Resource:
+    more: dict[str, Value] = {"turns_back": True} if turns else {}
+    if fabric.bridges[port.switch].ovsdb:
+        bandwidth = fabric.bandwidth(port)
+        more |= shape_words(Shape(0, bandwidth, queues(site, bandwidth)))
     return Resource(
-        address=port_address(site, fabric, port),
+        address=port_address(site.name, fabric, port),
         binding=binding,
-        properties={"switch": port.switch, "port": port.number, "leads_to": leads_to(fabric, port), **turning},
-        requires=(switch_address(site, port.switch),),
+        properties={"switch": port.switch, "port": port.number, "leads_to": leads_to(fabric, port), **more},
+        requires=(switch_address(site.name, port.switch),),
     )
+
+
+def shape_words(shape: Shape) -> dict[str, Value]:
+    """Say in properties how a port sends."""
+    found: dict[str, Value] = {
+        str(queue.number): {"min_mbps": plain(queue.min_mbps), "max_mbps": plain(queue.max_mbps)}
+        for queue in shape.queues
+    }
+    return {"rate_mbps": plain(shape.rate_mbps), "queues": found}
+
+
+def read_shape(cookie: int, properties: Properties) -> Shape | None:
+    """Read out of properties how a port is to send; nothing if they do not say."""
+    said = properties.get("queues")
+    if not isinstance(said, Mapping):
+        return None
+    found = [(int(key), figures) for key, figures in said.items() if isinstance(figures, Mapping)]
+    made = (Queue(one, *(number(figures, end, 0.0) for end in ("min_mbps", "max_mbps"))) for one, figures in found)
+    return Shape(cookie, number(properties, "rate_mbps", 0.0), tuple(sorted(made)))
 
 
 def _detour(site: str, fabric: Fabric, port: Port, binding: str) -> Resource:

@@ -18,7 +18,7 @@ from providers.sdn.http import Web, expect, items, mapping, text, whole
 from providers.sdn.rules import IN_PORT, Action, Bucket, Do, Group, Match, Meter, Rule, plain_match
 
 _PUSHER: Final = "/wm/staticentrypusher"
-_NUMBERS: Final = frozenset({"in_port", "eth_type", "ipv6_label", "ip_proto"})
+_NUMBERS: Final = frozenset({"in_port", "eth_type", "ipv6_label", "ip_dscp", "ip_proto"})
 _TYPES: Final = {"indirect": "indirect", "failover": "fast_failover", "all": "all", "select": "select"}
 
 
@@ -190,6 +190,8 @@ def _action_text(action: Action) -> str:
             return "output=in_port" if action.value == IN_PORT else f"output={action.value}"
         case Do.GROUP:
             return f"group={action.value}"
+        case Do.QUEUE:
+            return f"set_queue={action.value}"
         case Do.DECREMENT:
             return "dec_ip_ttl"
         case Do.HOPS:
@@ -259,6 +261,8 @@ def _action(written: str) -> Action:
             return Action(Do.OUTPUT, whole(value) if value.isdigit() else value)
         case "group":
             return Action(Do.GROUP, whole(value))
+        case "set_queue":
+            return Action(Do.QUEUE, whole(value))
         case "dec_ip_ttl":
             return Action(Do.DECREMENT)
         case "set_ip_ttl":

@@ -10,9 +10,11 @@ from providers.base import PermanentError, TransientError
 from providers.sdn.controller import Change, Controller
 from providers.sdn.detours import Detour
 from providers.sdn.edge import Flow, Wiring, parts
-from providers.sdn.marks import WHOLE
+from providers.sdn.marks import WHOLE, same_owner
+from providers.sdn.ovsdb import Database, Shape
 from providers.sdn.rules import Do, Group, Meter, Rule
 from providers.sdn.sight import Sight
+from providers.sdn.topology import Port
 from specs.model import Resource
 
 Item = TypeVar("Item")
@@ -63,8 +65,8 @@ def detour_work(detour: Detour, cookie: int) -> Work:
 class Hand:
     """Writes to the switches of one fabric."""
 
-    def __init__(self, controller: Controller, sight: Sight) -> None:
-        self._controller, self._sight = controller, sight
+    def __init__(self, controller: Controller, databases: Mapping[str, Database], sight: Sight) -> None:
+        self._controller, self._databases, self._sight = controller, databases, sight
         self.wanted: Mapping[int, Resource] = {}
         """Everything that is wanted, by cookie: rules it needs are not to be taken from it."""
         self._late = bool(controller.lag)
@@ -108,6 +110,18 @@ class Hand:
             marked = [rule.owned(cookie) for rule in own]
             self._write(switch, Change(rules=tuple(marked)))
             self._read_back(switch, cookie, marked)
+
+    def shape(self, port: Port, cookie: int, shape: Shape | None) -> None:
+        """Make the queues of a port be these, or take away those of a cookie, where its switch has a database."""
+        bridge, there = self._sight.fabric.bridges[port.switch], self._sight.shapes.get(port)
+        if not bridge.ovsdb or there == shape or (shape is None and there is not None and there.cookie != cookie):
+            return
+        database = self._databases[bridge.ovsdb]
+        database.put(bridge.dpid, port.number, cookie, shape)
+        seen = database.look().get((bridge.dpid, port.number))
+        self._sight.shaped(port, seen)
+        if seen != shape:
+            raise TransientError(f"{port} did not take its queues")
 
     # --- steps ---
 
@@ -188,7 +202,7 @@ class Hand:
     def _check_room(self, switch: str, cookie: int, owner: int, wanted: Iterable[Rule]) -> None:
         """Refuse to take the place of a rule that is not ours, or of another object that is wanted, too."""
         for rule in self._sight.rivals(switch, cookie, wanted):
-            if not _of(rule.cookie, owner):
+            if not same_owner(rule.cookie, owner):
                 raise PermanentError(
                     f"{switch} has a rule of somebody else (cookie {rule.cookie:x}) in table {rule.table},"
                     f" priority {rule.priority}, where ours belongs; remove it, or adopt it"
@@ -209,10 +223,6 @@ def _needs(resource: Resource | None, rule: Rule) -> bool:
     if resource.kind != "name" or clients != known:
         return True
     return not {rule.field("ipv6_src"), rule.field("ipv6_dst")}.isdisjoint(known)
-
-
-def _of(cookie: int, owner: int) -> bool:
-    return cookie >> 44 == owner >> 44
 
 
 def _missing(wanted: Iterable[Rule], before: Iterable[Rule]) -> list[Rule]:

@@ -34,6 +34,11 @@ def cookie_of(repository: str, own: Address) -> int:
     return owner(repository, parts.site) | kind << _ADDRESS_BITS | _number(own, _ADDRESS_BITS)
 
 
+def same_owner(cookie: int, other: int) -> bool:
+    """Tell whether two cookies belong to one owner."""
+    return cookie & OWNER_MASK == other & OWNER_MASK
+
+
 def kind_of(cookie: int) -> str:
     """Tell the kind a cookie of ours speaks of; empty if it speaks of none."""
     kind = cookie >> _ADDRESS_BITS & 0xF

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from providers.base import Foreign, Health, Mark, PermanentError, Present, Scope
 from providers.sdn.core import Exit, is_link, read_chain, read_exit
 from providers.sdn.detours import detour, detour_ports, read_detour
-from providers.sdn.expand import leads_to
+from providers.sdn.expand import leads_to, shape_words
 from providers.sdn.ledger import Ledger, Record
 from providers.sdn.marks import OWNER_MASK, cookie_of, kind_of, lost_address, owner
 from providers.sdn.rules import Rule
@@ -56,8 +56,10 @@ class Objects:
     def at_home(self, cookie: int) -> bool:
         """Tell whether a switch answered that says that the object is there: one its frames enter by."""
         rules = self._sight.rules_of(cookie)
-        if kind_of(cookie) in ("switch", "port"):
+        if kind_of(cookie) == "switch":
             return any(switch not in self._sight.silent for switch in rules)
+        if kind_of(cookie) == "port":
+            return any(switch not in self._sight.silent | self._sight.unshaped for switch in rules)
         if kind_of(cookie) == "detour":
             forks = {switch for switch, own in rules.items() if any(rule.table for rule in own)}
             return bool((forks or rules.keys()) - self._sight.silent.keys())
@@ -137,6 +139,9 @@ class Objects:
         }
         if found.turns:
             properties["turns_back"] = True
+        shape = self._sight.shapes.get(Port(switch, found.port))
+        if shape is not None and shape.cookie == rules[switch][0].cookie:
+            properties |= shape_words(shape)
         return Thing("port", properties, {"bit": found.bit}, found.rank)
 
     def _detour(self, rules: RulesBySwitch) -> Thing:

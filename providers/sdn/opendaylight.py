@@ -212,6 +212,8 @@ def _match_body(dpid: int, match: Match) -> dict[str, object]:
         body["in-port"] = f"openflow:{dpid}:{fields['in_port']}"
     if "ipv6_label" in fields:
         body["ipv6-label"] = {"ipv6-flabel": fields["ipv6_label"]}
+    if "ip_dscp" in fields:
+        body["ip-match"] = {"ip-dscp": fields["ip_dscp"]}
     halves = {side: read_masked(str(fields[name])) for name, side in _HALVES.items() if name in fields}
     arbitrary = any(_prefix(mask) is None for _, mask in halves.values())
     for side, (value, mask) in halves.items():
@@ -242,6 +244,8 @@ def _action_body(action: Action) -> dict[str, object]:
             }
         case Action(Do.GROUP, number):
             return {"group-action": {"group-id": number}}
+        case Action(Do.QUEUE, number):
+            return {"set-queue-action": {"queue-id": number}}
         case Action(Do.DECREMENT):
             return {"dec-nw-ttl": {}}
         case Action(Do.HOPS, hops):
@@ -250,6 +254,8 @@ def _action_body(action: Action) -> dict[str, object]:
             return {"set-field": {"ethernet-match": {"ethernet-destination": {"address": value}}}}
         case Action(Do.SET, value, "ipv6_label"):
             return {"set-field": {"ipv6-label": {"ipv6-flabel": value}}}
+        case Action(Do.SET, value, "ip_dscp"):
+            return {"set-field": {"ip-match": {"ip-dscp": value}}}
         case Action(Do.SET, value, field) if field in _HALVES:
             return {"set-field": {f"ipv6-{_HALVES[field]}": f"{value}/128"}}
     raise PermanentError(f"OpenDaylight cannot write {action.do} {action.value}")
@@ -330,13 +336,15 @@ def _match(body: Mapping[str, object]) -> Match:
         fields["in_port"] = whole(text(body["in-port"]).rpartition(":")[2])
     if "ipv6-label" in body:
         fields["ipv6_label"] = whole(mapping(body["ipv6-label"]).get("ipv6-flabel"))
+    if "ip-match" in body:
+        fields["ip_dscp"] = whole(mapping(body["ip-match"]).get("ip-dscp"))
     for name, side in _HALVES.items():
         if f"ipv6-{side}" in body:
             fields[name] = text(body[f"ipv6-{side}"])
         elif f"ipv6-{side}-address-no-mask" in body:
             mask = text(body.get(f"ipv6-{side}-arbitrary-bitmask"))
             fields[name] = text(body[f"ipv6-{side}-address-no-mask"]) + (f"/{mask}" if mask else "")
-    known = {"ethernet-match", "in-port", "ipv6-label"}
+    known = {"ethernet-match", "in-port", "ip-match", "ipv6-label"}
     fields |= {key: str(value) for key, value in body.items() if key not in known and not key.startswith("ipv6-")}
     try:
         return plain_match(fields)
@@ -357,6 +365,8 @@ def _action(body: Mapping[str, object]) -> Action:
             )
         case {"group-action": {"group-id": int() as number}}:
             return Action(Do.GROUP, number)
+        case {"set-queue-action": {"queue-id": int() as number}}:
+            return Action(Do.QUEUE, number)
         case {"dec-nw-ttl": _}:
             return Action(Do.DECREMENT)
         case {"set-nw-ttl-action": {"nw-ttl": int() as hops}}:
@@ -365,6 +375,8 @@ def _action(body: Mapping[str, object]) -> Action:
             return Action(Do.SET, address.lower(), "eth_dst")
         case {"set-field": {"ipv6-label": {"ipv6-flabel": int() as label}}}:
             return Action(Do.SET, label, "ipv6_label")
+        case {"set-field": {"ip-match": {"ip-dscp": int() as mark}}}:
+            return Action(Do.SET, mark, "ip_dscp")
         case {"set-field": {"ipv6-source": str() as address}}:
             return Action(Do.SET, str(IPv6Address(address.partition("/")[0])), "ipv6_src")
         case {"set-field": {"ipv6-destination": str() as address}}:

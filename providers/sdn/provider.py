@@ -24,12 +24,13 @@ from providers.base import (
 from providers.sdn import core, detours, services
 from providers.sdn.controller import Controller
 from providers.sdn.examine import examine
-from providers.sdn.expand import expand, foundation
+from providers.sdn.expand import expand, foundation, read_shape
 from providers.sdn.hand import Hand, Work, detour_work, work_of
 from providers.sdn.kinds import KINDS, PROVIDER
 from providers.sdn.ledger import Ledger, Record
 from providers.sdn.marks import cookie_of, kind_of, owner
 from providers.sdn.objects import Objects
+from providers.sdn.ovsdb import Database, Ovsdb
 from providers.sdn.settings import Settings, connect, read_settings
 from providers.sdn.sight import Sight
 from providers.sdn.topology import Fabric, Port, read_fabric
@@ -49,10 +50,12 @@ class Sdn:
         context: Context,
         open_controller: Callable[[Settings], Controller] = connect,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        open_database: Callable[[str, float], Database] = Ovsdb,
     ) -> None:
         self._context, self._binding, self._site = context, context.binding.name, context.site
         self._settings = read_settings(context.site, context.binding)
         self._controller = open_controller(self._settings)
+        self._open_database = open_database
         self._ledger = Ledger(context.state_dir / f"sdn-{context.site.name}-{context.binding.name}.jsonl", clock)
         self._locks: dict[int, Lock] = {}
         self._lock = Lock()
@@ -64,18 +67,25 @@ class Sdn:
         return read_fabric(self._site)
 
     @cached_property
+    def _databases(self) -> Mapping[str, Database]:
+        seconds = self._settings.timeout.total_seconds()
+        targets = {bridge.ovsdb for bridge in self.fabric.bridges.values() if bridge.ovsdb}
+        return {target: self._open_database(target, seconds) for target in sorted(targets)}
+
+    @cached_property
     def _sight(self) -> Sight:
         return Sight(
             self._controller,
             self.fabric,
             self._ledger,
+            self._databases,
             full_look=self._settings.full_look,
             clock=time.monotonic,
         )
 
     @cached_property
     def _hand(self) -> Hand:
-        return Hand(self._controller, self._sight)
+        return Hand(self._controller, self._databases, self._sight)
 
     @cached_property
     def _objects(self) -> Objects:
@@ -90,7 +100,7 @@ class Sdn:
 
     def foundation(self, site: Site) -> Iterable[Resource]:
         """Give the switches and the ports."""
-        return foundation(site.name, self.fabric, self._binding, detours=self._settings.fast_failover)
+        return foundation(site, self.fabric, self._binding, detours=self._settings.fast_failover)
 
     def expand(self, deployment: Deployment) -> Iterable[Resource]:
         """Give names and trees."""
@@ -117,7 +127,8 @@ class Sdn:
         silent = self._sight.silent
         if silent and silent.keys() == self.fabric.bridges.keys():
             return {"*": silent[min(silent)]}
-        found = {f"{kind}@{name}": why for name, why in silent.items() for kind in ("switch", "port", "detour")}
+        found = {f"port@{name}": why for name, why in self._sight.unshaped.items()}
+        found |= {f"{kind}@{name}": why for name, why in silent.items() for kind in ("switch", "port", "detour")}
         for place in self.fabric.places.values():
             if place.port.switch in silent:
                 found |= {f"{kind}@{place.name}": silent[place.port.switch] for kind in ("name", "path")}
@@ -125,7 +136,7 @@ class Sdn:
 
     def examine(self, wanted: Mapping[Address, Resource], snapshot: Snapshot) -> Iterable[Finding]:
         """Look for names two functions claim and limits the controller cannot set."""
-        return examine(wanted, snapshot, self._controller)
+        return examine(wanted, snapshot, self._controller, self._sight.shapes)
 
     # --- writing ---
 
@@ -152,6 +163,8 @@ class Sdn:
             raise PermanentError(f"{mark.address} is not ours")
         with self._lock_of(cookie):
             ports = self._ports_held(cookie)
+            for port in ports:
+                self._hand.shape(port, cookie, None)
             self._hand.drop(cookie)
             for port, bit in ports.items():
                 self._ledger.rest_bit(str(port), self.fabric.area(port.switch), bit)
@@ -194,6 +207,8 @@ class Sdn:
         with self._lock_of(cookie):
             self._hand.put(cookie, own, self._work(resource, cookie))
             self._remember(cookie, resource, mark, "")
+            if resource.kind == "port":
+                self._hand.shape(_port(resource), cookie, read_shape(cookie, resource.properties))
             made = self._objects.present(mark.repository, cookie, mark.address, resource)
             self._remember(cookie, resource, mark, made.provider_id)
             return made
@@ -221,15 +236,17 @@ class Sdn:
         return work_of(planned.flows, self._sight.wiring, rank, cookie)
 
     def _port_work(self, resource: Resource, cookie: int, rank: int) -> Work:
-        port = Port(str(resource.properties["switch"]), int(str(resource.properties["port"])))
+        port = _port(resource)
         bit = self._sight.wiring.bits[port]
         self._ledger.keep_bit(str(port), bit)
         trunk, turns = port in self.fabric.peers, resource.properties.get("turns_back") is True
-        rules = core.exit_rules(port.number, bit, trunk=trunk, turns=turns, rank=rank)
+        shape = read_shape(cookie, resource.properties)
+        queues = [queue.number for queue in shape.queues] if shape is not None else []
+        rules = core.exit_rules(port.number, bit, trunk=trunk, turns=turns, rank=rank, queues=queues)
         return Work(rules={port.switch: [rule.owned(cookie) for rule in rules]})
 
     def _detour_work(self, resource: Resource, cookie: int, rank: int) -> Work:
-        port = Port(str(resource.properties["switch"]), int(str(resource.properties["port"])))
+        port = _port(resource)
         ports = detours.detour_ports(self.fabric, port)
         if not ports:
             raise PermanentError(f"there is no way round {port} any more; add a link, or switch fast_failover off")
@@ -257,6 +274,10 @@ class Sdn:
     def _lock_of(self, cookie: int) -> Lock:
         with self._lock:
             return self._locks.setdefault(cookie, Lock())
+
+
+def _port(resource: Resource) -> Port:
+    return Port(str(resource.properties["switch"]), int(str(resource.properties["port"])))
 
 
 def _settled(resource: Resource) -> None:

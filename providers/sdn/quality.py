@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
+from providers.sdn.ovsdb import Queue
 from providers.sdn.routes import Bounds
 from providers.sdn.topology import Fabric
 from specs.errors import Diagnostic, Severity
@@ -70,12 +71,14 @@ def classes(site: Site) -> Mapping[str, TrafficClass]:
 def qualities(site: Site, service: Service, fabric: Fabric, faults: list[Diagnostic]) -> Mapping[str, Quality]:
     """Give what the policies of a service ask for, by node; faults are added to the list."""
     known = classes(site)
+    if fabric.queued:
+        faults.extend(_queue_faults(site, known))
     found: dict[str, Quality] = {}
     for name in sorted(service.policies):
         policy = service.policies[name]
         if policy.is_a(QOS):
             faults.extend(_faults(policy, known, fabric))
-            quality = _quality(policy, known)
+            quality = _quality(policy, known, queued=fabric.queued)
             found.update((node, quality) for node in _nodes(policy, service))
     return found
 
@@ -91,7 +94,29 @@ def bounds_of(properties: Properties) -> Bounds:
     )
 
 
-def _quality(policy: Policy, known: Mapping[str, TrafficClass]) -> Quality:
+def queues(site: Site, bandwidth: float) -> tuple[Queue, ...]:
+    """Give the queues of a port: one for every class with a priority, numbered by it, within what the link carries."""
+    found = []
+    for one in classes(site).values():
+        if one.priority:
+            most = min(one.max_mbps or bandwidth, bandwidth)
+            found.append(Queue(one.priority, min(one.min_mbps, most), most))
+    return tuple(sorted(found))
+
+
+def _queue_faults(site: Site, known: Mapping[str, TrafficClass]) -> Iterator[Diagnostic]:
+    first: dict[int, str] = {}
+    for one in known.values():
+        other = first.setdefault(one.priority, one.name)
+        if one.priority and other != one.name:
+            message = f"the classes {other} and {one.name} have one priority, {one.priority}, and with it one queue"
+            where = site.position
+            yield Diagnostic(
+                where.file, where.line, where.column, Severity.ERROR, "queue-twice", f"{message}; change one"
+            )
+
+
+def _quality(policy: Policy, known: Mapping[str, TrafficClass], *, queued: bool) -> Quality:
     said = policy.properties
     traffic_class = known.get(str(said.get("traffic_class", "")), TrafficClass(name=""))
     limits = {
@@ -101,6 +126,8 @@ def _quality(policy: Policy, known: Mapping[str, TrafficClass]) -> Quality:
     properties: dict[str, Value] = {name: plain(value) for name, value in limits.items() if value}
     if traffic_class.name:
         properties["class"] = traffic_class.name
+    if queued and (queue := int(number(said, "priority", traffic_class.priority))):
+        properties["queue"] = queue
     properties |= {name: plain(number(said, name, 0)) for name in ("max_latency_ms", "max_cost") if name in said}
     properties |= {name: sorted(words(said, name)) for name in ("locations", "avoid") if words(said, name)}
     return Quality(properties=properties, bounds=bounds_of(properties), position=policy.position)
@@ -111,6 +138,10 @@ def _faults(policy: Policy, known: Mapping[str, TrafficClass], fabric: Fabric) -
     if name is not None and name not in known:
         message = f"policy {policy.name} asks for the class {name}; this site has {', '.join(sorted(known))}"
         yield _at(policy, "unknown-class", message)
+    priority = int(number(policy.properties, "priority", 0))
+    if fabric.queued and priority and priority not in {one.priority for one in known.values()}:
+        message = f"policy {policy.name} asks for the queue of priority {priority}, which no class of this site has"
+        yield _at(policy, "unknown-class", f"{message}; add one, or name a class")
     for thing in words(policy.properties, "avoid"):
         if thing not in fabric.bridges and thing not in fabric.trunks:
             yield _at(policy, "unknown-switch", f"policy {policy.name} avoids {thing}, which is no switch or link here")

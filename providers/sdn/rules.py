@@ -30,6 +30,7 @@ class Do(StrEnum):
     DECREMENT = "decrement hop limit"
     HOPS = "set hop limit"
     OUTPUT = "output"
+    QUEUE = "queue"
     GROUP = "group"
     GOTO = "goto"
     OTHER = "other"

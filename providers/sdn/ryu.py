@@ -30,7 +30,7 @@ _READ: Final = {
     "ipv6_flabel": "ipv6_label",
 }
 _GROUPS: Final = {"indirect": "INDIRECT", "failover": "FF", "all": "ALL", "select": "SELECT"}
-_NUMBERS: Final = frozenset({"in_port", "eth_type", "ipv6_label", "ip_proto"})
+_NUMBERS: Final = frozenset({"in_port", "eth_type", "ipv6_label", "ip_dscp", "ip_proto"})
 _SET_FIELD = re.compile(r"SET_FIELD: \{(\w+):(.*)\}")
 _DOWN = 1
 """Bit of a port's configuration and of its state."""
@@ -170,6 +170,8 @@ def _action_body(action: Action) -> dict[str, object]:
             return {"type": "OUTPUT", "port": action.value}
         case Do.GROUP:
             return {"type": "GROUP", "group_id": action.value}
+        case Do.QUEUE:
+            return {"type": "SET_QUEUE", "queue_id": action.value}
         case Do.GOTO:
             return {"type": "GOTO_TABLE", "table_id": action.value}
         case Do.METER:
@@ -242,6 +244,8 @@ def _action(written: object) -> Action:
             return Action(Do.OUTPUT, IN_PORT if value == "IN_PORT" else whole(value) if value.isdigit() else value)
         case "GROUP":
             return Action(Do.GROUP, whole(value))
+        case "SET_QUEUE":
+            return Action(Do.QUEUE, whole(value))
         case "GOTO_TABLE":
             return Action(Do.GOTO, whole(value))
         case "METER":

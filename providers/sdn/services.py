@@ -48,7 +48,7 @@ def _plan_name(properties: Properties, fabric: Fabric, down: frozenset[str], lab
         raise PermanentError(_blocked(here.name, [there.name], down))
     name, server = _address(properties, "address"), _address(properties, "endpoint")
     forth, back = frozenset(found.hops), frozenset(fabric.peers[port] for port in found.hops)
-    kbps = round(1000 * number(properties, "max_mbps", 0))
+    kbps, queue = _quality(properties)
     flows: list[Flow] = []
     for client in _clients(properties):
         reach = Drop(there.port, client, server, _mac(server, there))
@@ -59,7 +59,16 @@ def _plan_name(properties: Properties, fabric: Fabric, down: frozenset[str], lab
         ):
             label = labels((entry, source, target))
             flows.append(
-                Flow(entry=entry, source=source, destination=target, hops=hops, drops=(drop,), label=label, kbps=kbps)
+                Flow(
+                    entry=entry,
+                    source=source,
+                    destination=target,
+                    hops=hops,
+                    drops=(drop,),
+                    label=label,
+                    kbps=kbps,
+                    queue=queue,
+                )
             )
     return Plan(tuple(flows), found.links)
 
@@ -71,6 +80,7 @@ def _plan_tree(properties: Properties, fabric: Fabric, down: frozenset[str], lab
         raise PermanentError(_blocked(root.name, sorted(missed), down))
     group, server = _address(properties, "address"), _address(properties, "endpoint")
     ports = sorted(fabric.places[name].port for name in words(properties, "clients"))
+    kbps, queue = _quality(properties)
     flow = Flow(
         entry=root.port,
         source=server,
@@ -78,9 +88,15 @@ def _plan_tree(properties: Properties, fabric: Fabric, down: frozenset[str], lab
         hops=found.hops,
         drops=tuple(Drop(port, server, group, group_mac(group)) for port in ports),
         label=labels((root.port, server, group)),
-        kbps=round(1000 * number(properties, "max_mbps", 0)),
+        kbps=kbps,
+        queue=queue,
     )
     return Plan((flow,), found.links)
+
+
+def _quality(properties: Properties) -> tuple[int, int]:
+    """Read the limit in 1,000 bit/s, and the queue."""
+    return round(1000 * number(properties, "max_mbps", 0)), int(number(properties, "queue", 0))
 
 
 def _way(properties: Properties, fabric: Fabric, down: frozenset[str]) -> Way | None:
@@ -160,7 +176,7 @@ def _describe_name(flows: Sequence[Flow], fabric: Fabric) -> dict[str, Value]:
         return {}
     first = forth[0]
     here, there = fabric.place_of[first.entry], fabric.place_of[first.drops[0].port]
-    alike = {(f.entry, f.destination, f.hops, f.drops[0].port, f.drops[0].destination, f.kbps) for f in forth}
+    alike = {(f.entry, f.destination, f.hops, f.drops[0].port, f.drops[0].destination, f.kbps, f.queue) for f in forth}
     returns = {flow.hops for flow in back}
     if len(alike) != 1 or returns != {frozenset(fabric.peers[port] for port in first.hops)}:
         return {}
@@ -196,7 +212,8 @@ def _no_flow() -> tuple[Flow]:
 
 
 def _limit(flow: Flow) -> dict[str, Value]:
-    return {"max_mbps": plain(flow.kbps / 1000)} if flow.kbps else {}
+    found: dict[str, Value] = {"max_mbps": plain(flow.kbps / 1000)} if flow.kbps else {}
+    return found | ({"queue": flow.queue} if flow.queue else {})
 
 
 def _in_order(flow: Flow, fabric: Fabric) -> Iterator[str]:

@@ -17,6 +17,7 @@ from providers.sdn.core import FORWARD, RANKS, bits_held
 from providers.sdn.edge import LABEL, LABELS, Reading, Wiring, read
 from providers.sdn.ledger import Ledger
 from providers.sdn.marks import OWNER_MASK
+from providers.sdn.ovsdb import Database, Shape
 from providers.sdn.rules import Do, Group, Match, Meter, Rule
 from providers.sdn.topology import Fabric, Port
 
@@ -68,6 +69,7 @@ class Sight:
         controller: Controller,
         fabric: Fabric,
         ledger: Ledger,
+        databases: Mapping[str, Database],
         *,
         full_look: timedelta,
         clock: Callable[[], float],
@@ -77,8 +79,13 @@ class Sight:
         self.views: dict[str, View] = {}
         self.silent: dict[str, str] = {}
         """Switch → why nothing can be said about it."""
+        self.shapes: dict[Port, Shape] = {}
+        """How ports send, whoever said so."""
+        self.unshaped: dict[str, str] = {}
+        """Switch → why nothing can be said about its queues."""
         self.cabling = Cabling()
         self.looked = False
+        self._databases = databases
         self._controller, self._ledger = controller, ledger
         self._full_look, self._clock = full_look.total_seconds(), clock
         self._labels: dict[int, Hashable] = {}
@@ -117,6 +124,7 @@ class Sight:
             self._fill_in()
             self._rebuild()
         self._look_at_cables()
+        self._look_at_shapes()
         self.looked = True
 
     def _look(self, name: str, owner: int, everything: bool) -> None:
@@ -170,7 +178,28 @@ class Sight:
             wires = ()
         self.cabling = check(self.fabric, ports, wires) if ports else Cabling()
 
+    def _look_at_shapes(self) -> None:
+        shapes: dict[Port, Shape] = {}
+        unshaped: dict[str, str] = {}
+        for target, database in sorted(self._databases.items()):
+            own = {bridge.dpid: name for name, bridge in self.fabric.bridges.items() if bridge.ovsdb == target}
+            try:
+                seen = database.look()
+            except ProviderError as error:
+                unshaped |= dict.fromkeys(own.values(), str(error))
+                continue
+            shapes |= {Port(own[dpid], number): shape for (dpid, number), shape in seen.items() if dpid in own}
+        with self.lock:
+            self.shapes, self.unshaped = shapes, unshaped
+
     # --- what was seen ---
+
+    def shaped(self, port: Port, shape: Shape | None) -> None:
+        """Remember how a port sends now."""
+        with self.lock:
+            self.shapes.pop(port, None)
+            if shape is not None:
+                self.shapes[port] = shape
 
     @property
     def down(self) -> frozenset[str]:

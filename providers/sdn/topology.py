@@ -6,6 +6,7 @@ a link uses owns one bit of its area.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from specs.errors import Diagnostic, Severity, SpecError
 from specs.model import Link, Position, Site, Switch
 from specs.values import Properties, Value
 
+_DATABASE = re.compile(r"tcp:\S+:\d{1,5}|unix:/\S+")
 HIGHEST_PORT = 250
 """Every port has the table of its number, and a switch has 254 tables."""
 
@@ -42,6 +44,8 @@ class Bridge:
     location: str
     highest_port: int
     """The highest port number the spec uses or announces."""
+    ovsdb: str = ""
+    """Where its database is, if its ports are to have queues."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +122,16 @@ class Fabric:
         """Address of a device → the access point it is declared at."""
         return {address: place.name for place in self.places.values() for address in place.devices}
 
+    @cached_property
+    def queued(self) -> bool:
+        """Whether some switch has queues: then every frame says which one it belongs in."""
+        return any(bridge.ovsdb for bridge in self.bridges.values())
+
+    def bandwidth(self, port: Port) -> float:
+        """Tell how much the link at a used port carries, in 10^6 bit/s."""
+        place = self.place_of.get(port)
+        return place.bandwidth_mbps if place is not None else self.trunks[self.links[port]].bandwidth_mbps
+
     def area(self, switch: str) -> str:
         """Tell the area of a switch."""
         return self.bridges[switch].area
@@ -171,7 +185,18 @@ class _Reader:
             area=_text(switch.properties, "area"),
             location=_text(switch.properties, "location"),
             highest_port=max([*used, said if isinstance(said, int) else 0]),
+            ovsdb=self._ovsdb(switch),
         )
+
+    def _ovsdb(self, switch: Switch) -> str:
+        said = switch.properties.get("ovsdb", "")
+        if said == "" or (isinstance(said, str) and _DATABASE.fullmatch(said)):
+            return said
+        message = (
+            f"switch {switch.name} cannot be given queues at {said!r}; write ovsdb: tcp:10.0.0.5:6640, or unix:/path"
+        )
+        self._fault(switch.position, "wrong-ovsdb", message)
+        return ""
 
     def _dpid(self, switch: Switch) -> int:
         said = switch.properties.get("dpid")

@@ -214,7 +214,7 @@ class FabricCase:
 
     def _sight(self) -> Sight:
         ledger = Ledger(self.folder / "nobody.jsonl", lambda: datetime.now(UTC))
-        sight = Sight(self.controller, read_fabric(self.site), ledger, full_look=timedelta(0), clock=lambda: 0.0)
+        sight = Sight(self.controller, read_fabric(self.site), ledger, {}, full_look=timedelta(0), clock=lambda: 0.0)
         sight.refresh(0, everything=True)
         return sight
 

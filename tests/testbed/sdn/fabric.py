@@ -29,7 +29,7 @@ from tests.testbed.sdn.sites import mac
 HERE = Path(__file__).parent
 LIFE_SECONDS = 900
 """After that every process ends, even if nobody is left to end it."""
-_PROGRAMS = ("ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-ofctl", "ip", "ethtool", "sysctl")
+_PROGRAMS = ("ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-ofctl", "ip", "tc", "ethtool", "sysctl")
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 
 
@@ -124,6 +124,19 @@ class RealFabric:
         address = f"unix:{self.folder}/{switch}.mgmt"
         return run("ovs-ofctl", "-O", "OpenFlow13", *options, verb, address, *rest, text=text)
 
+    def vsctl(self, *command: str) -> str:
+        """Change the database of the switches past everybody."""
+        return run("ovs-vsctl", f"--db={self._database}", "--timeout=20", *command)
+
+    def tc(self, *command: str) -> str:
+        """Ask the kernel how an interface of a switch sends, or change that."""
+        return run("tc", "-n", self.switches, *command)
+
+    @property
+    def ovsdb(self) -> str:
+        """Where the database of the switches is."""
+        return f"tcp:127.0.0.1:{self.ovsdb_port}"
+
     def everything(self) -> list[str]:
         """Give every rule and group of every switch, without counters, as the switches themselves write them."""
         found = []
@@ -133,13 +146,15 @@ class RealFabric:
         return found
 
     def wipe(self) -> None:
-        """Remove every rule, group and meter but those of cookie 0: Ryu needs its own to find links."""
+        """Remove every rule, group, meter and queue, but no rule of cookie 0: Ryu needs its own to find links."""
         for switch in self.fabric.bridges:
             found = set(re.findall(r"cookie=(0x[0-9a-f]+)", self.ofctl(switch, "dump-flows"))) - {"0x0"}
             deletes = "".join(f"delete cookie={cookie}/-1\n" for cookie in sorted(found))
             self.ofctl(switch, "add-flows", "-", text=deletes)
             self.ofctl(switch, "del-groups")
             self.ofctl(switch, "del-meters")
+        clears = [word for port in self.fabric.links for word in ("--", "clear", "port", _interface(port), "qos")]
+        self.vsctl(*clears[1:], "--", "--all", "destroy", "qos", "--", "--all", "destroy", "queue")
 
     def wait_until_healthy(self, seconds: float = 30) -> None:
         """Wait until every switch is connected and every link is found."""
@@ -193,7 +208,7 @@ class RealFabric:
             f"--remote=ptcp:{self.ovsdb_port}:127.0.0.1", f"--unixctl={self.folder}/ovsdb.ctl", "-vconsole:off",
         )  # fmt: skip
         self.wait_until((self.folder / "db.sock").exists)
-        self._vsctl("--no-wait", "init")
+        self.vsctl("--no-wait", "init")
         self.start_switches()
         self._plug()
         self.wait_until((self.folder / "of.sock").exists)
@@ -210,7 +225,7 @@ class RealFabric:
                 name,
             ]
             controllers += ["connection_mode=out-of-band", "max_backoff=1000", "inactivity_probe=30000"]
-        self._vsctl(*controllers[1:])
+        self.vsctl(*controllers[1:])
         self.wait_until_healthy()
 
     def stop(self) -> None:
@@ -240,7 +255,7 @@ class RealFabric:
             batch = f"link add {one} type veth peer name {other}\nlink set {one} up\nlink set {other} up\n"
             run("ip", "-n", self.switches, "-batch", "-", text=batch)
             wanted += [*_add_port(trunk.ends[0]), *_add_port(trunk.ends[1])]
-        self._vsctl(*wanted[1:])
+        self.vsctl(*wanted[1:])
 
     def _set_up_host(self, place: str, number: int) -> None:
         """Give a host its addresses, a way to the addresses of names, and no neighbours to ask for."""
@@ -261,9 +276,6 @@ class RealFabric:
         run("ip", "-n", namespace, "-batch", "-", text=batch)
         # The userspace datapath gets frames by AF_PACKET: nothing may be left for hardware to finish.
         in_namespace(namespace, "ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off", "gro", "off")
-
-    def _vsctl(self, *command: str) -> str:
-        return run("ovs-vsctl", f"--db={self._database}", "--timeout=20", *command)
 
     def _start(self, name: str, *command: str, environment: Mapping[str, str] | None = None) -> None:
         folders = {key: str(self.folder) for key in ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR")}

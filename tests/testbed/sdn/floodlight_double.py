@@ -20,7 +20,7 @@ APP = 10 << 52
 """The application number in the cookies of the static entry pusher."""
 FLOW_KEYS = frozenset(
     {"switch", "name", "table", "priority", "active", "instruction_apply_actions", "instruction_goto_table", "eth_type"}
-    | {"eth_dst", "ipv6_src", "ipv6_dst", "ipv6_label", "in_port"}
+    | {"eth_dst", "ipv6_src", "ipv6_dst", "ipv6_label", "ip_dscp", "in_port"}
 )
 GROUP_KEYS = frozenset({"switch", "name", "entry_type", "active", "group_id", "group_type", "group_buckets"})
 IN_PORT = 0xFFFFFFF8
@@ -172,7 +172,7 @@ def _number(dpid: str) -> int:
 def _rule(entry: dict[str, object]) -> Rule:
     texts = {key: str(value) for key, value in entry.items()}
     match: dict[str, int | str] = {}
-    for key in ("eth_type", "in_port", "ipv6_label"):
+    for key in ("eth_type", "in_port", "ipv6_label", "ip_dscp"):
         if key in texts:
             match[key] = int(texts[key], 0)
     for key in ("eth_dst", "ipv6_src", "ipv6_dst"):
@@ -190,10 +190,12 @@ def _action(word: str) -> Action:
         return Action(Do.OUTPUT, IN_PORT if found[1] == "in_port" else int(found[1]))
     if found := re.fullmatch(r"group=(\d+)", word):
         return Action(Do.GROUP, int(found[1]))
+    if found := re.fullmatch(r"set_queue=(\d+)", word):
+        return Action(Do.QUEUE, int(found[1]))
     if found := re.fullmatch(r"set_ip_ttl=(\d+)", word):
         return Action(Do.HOPS, int(found[1]))
-    if found := re.fullmatch(r"set_field=(eth_dst|ipv6_src|ipv6_dst|ipv6_label)->([0-9a-f:]+)", word):
-        return Action(Do.SET, int(found[2]) if found[1] == "ipv6_label" else found[2], found[1])
+    if found := re.fullmatch(r"set_field=(eth_dst|ipv6_src|ipv6_dst|ipv6_label|ip_dscp)->([0-9a-f:]+)", word):
+        return Action(Do.SET, int(found[2]) if found[1] in ("ipv6_label", "ip_dscp") else found[2], found[1])
     if word == "dec_ip_ttl":
         return Action(Do.DECREMENT)
     raise ValueError(word)
@@ -243,6 +245,8 @@ def _word(action: Action) -> str:
             return "output=in_port" if port == IN_PORT else f"output={str(port).lower()}"
         case Action(Do.GROUP, number):
             return f"group={number}"
+        case Action(Do.QUEUE, number):
+            return f"set_queue={number}"
         case Action(Do.DECREMENT):
             return "dec_ip_ttl"
         case Action(Do.HOPS, hops):

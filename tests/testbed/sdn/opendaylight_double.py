@@ -19,7 +19,7 @@ from tests.testbed.sdn.simulator import Simulator
 IN_PORT = 0xFFFFFFF8
 MISSING = {"errors": {"error": [{"error-type": "application", "error-tag": "data-missing"}]}}
 MATCH_KEYS = frozenset(
-    {"ethernet-match", "in-port", "ipv6-label", "ipv6-source", "ipv6-destination"}
+    {"ethernet-match", "in-port", "ip-match", "ipv6-label", "ipv6-source", "ipv6-destination"}
     | {f"ipv6-{half}-{leaf}" for half in ("source", "destination") for leaf in ("address-no-mask", "arbitrary-bitmask")}
 )
 
@@ -192,6 +192,8 @@ def _rule(flow: dict[str, object], dpid: int) -> Rule:
         fields["in_port"] = int(port)
     if "ipv6-label" in match:
         fields["ipv6_label"] = int(match["ipv6-label"]["ipv6-flabel"])
+    if "ip-match" in match:
+        fields["ip_dscp"] = int(match["ip-match"]["ip-dscp"])
     for name, half in (("ipv6_src", "source"), ("ipv6_dst", "destination")):
         if f"ipv6-{half}" in match:
             address, _, length = match[f"ipv6-{half}"].partition("/")
@@ -222,6 +224,8 @@ def _action(body: dict[str, object]) -> Action:
             return Action(Do.OUTPUT, IN_PORT if port == "INPORT" else int(port))
         case {"group-action": {"group-id": int() as number}}:
             return Action(Do.GROUP, number)
+        case {"set-queue-action": {"queue-id": int() as number}}:
+            return Action(Do.QUEUE, number)
         case {"dec-nw-ttl": {}}:
             return Action(Do.DECREMENT)
         case {"set-nw-ttl-action": {"nw-ttl": int() as hops}}:
@@ -230,6 +234,8 @@ def _action(body: dict[str, object]) -> Action:
             return Action(Do.SET, mac, "eth_dst")
         case {"set-field": {"ipv6-label": {"ipv6-flabel": int() as label}}}:
             return Action(Do.SET, label, "ipv6_label")
+        case {"set-field": {"ip-match": {"ip-dscp": int() as mark}}}:
+            return Action(Do.SET, mark, "ip_dscp")
         case {"set-field": {"ipv6-source": str() as address}} if address.endswith("/128"):
             return Action(Do.SET, address.removesuffix("/128"), "ipv6_src")
         case {"set-field": {"ipv6-destination": str() as address}} if address.endswith("/128"):
@@ -262,6 +268,8 @@ def _flow(rule: Rule, dpid: int) -> dict[str, object]:
         match["in-port"] = f"openflow:{dpid}:{fields['in_port']}"
     if "ipv6_label" in fields:
         match["ipv6-label"] = {"ipv6-flabel": fields["ipv6_label"]}
+    if "ip_dscp" in fields:
+        match["ip-match"] = {"ip-dscp": fields["ip_dscp"]}
     names = {"ipv6_src": "source", "ipv6_dst": "destination"}
     halves = {half: read_masked(str(fields[name])) for name, half in names.items() if name in fields}
     lengths = {half: mask.bit_count() for half, (_, mask) in halves.items()}
@@ -297,6 +305,8 @@ def _action_shown(action: Action) -> dict[str, object]:
             return {"output-action": {"output-node-connector": name, "max-length": 65535}}
         case Action(Do.GROUP, number):
             return {"group-action": {"group-id": number}}
+        case Action(Do.QUEUE, number):
+            return {"set-queue-action": {"queue-id": number}}
         case Action(Do.DECREMENT):
             return {"dec-nw-ttl": {}}
         case Action(Do.HOPS, hops):
@@ -305,6 +315,8 @@ def _action_shown(action: Action) -> dict[str, object]:
             return {"set-field": {"ethernet-match": {"ethernet-destination": {"address": str(mac).upper()}}}}
         case Action(Do.SET, label, "ipv6_label"):
             return {"set-field": {"ipv6-label": {"ipv6-flabel": label}}}
+        case Action(Do.SET, mark, "ip_dscp"):
+            return {"set-field": {"ip-match": {"ip-dscp": mark}}}
         case Action(Do.SET, address, field):
             return {"set-field": {"ipv6-source" if field == "ipv6_src" else "ipv6-destination": f"{address}/128"}}
     raise AssertionError(action)

@@ -30,6 +30,9 @@ class Frame:
     mac: str = "02:00:00:00:00:99"
     label: int = 0
     hop_limit: int = 64
+    dscp: int = 0
+    queue: int = 0
+    """The queue it waits in at the switch it is at."""
 
 
 @dataclass(slots=True)
@@ -60,6 +63,8 @@ class Simulator:
         self.hits = 0
         """How often a frame came to a switch."""
         self.writes = 0
+        self.queued: list[tuple[Port, int]] = []
+        """Every port a frame left by, and the queue it was in."""
         for dpid in self.boxes:
             self.restart(dpid)
 
@@ -142,8 +147,9 @@ class Simulator:
             self.hits += 1
             if self.hits > 1_000_000:
                 raise AssertionError("frames go round and round")
-            for number, out in self._pipeline(here, now):
+            for number, out in self._pipeline(here, replace(now, queue=0)):
                 leaving = Port(here.switch, number)
+                self.queued.append((leaving, out.queue))
                 if number in self.boxes[self.fabric.bridges[here.switch].dpid].dark:
                     continue
                 if leaving in self.fabric.peers:
@@ -197,6 +203,8 @@ class Simulator:
                 out.append((number, frame))
             case Action(Do.HOPS, value):
                 return replace(frame, hop_limit=int(value))
+            case Action(Do.QUEUE, number):
+                return replace(frame, queue=int(number))
             case Action(Do.SET, value, name):
                 return _changed(frame, name, value)
             case Action(Do.GROUP, number):
@@ -219,6 +227,8 @@ def _matches(rule: Rule, port: int, frame: Frame) -> bool:
                 fits = wanted == frame.mac
             case "ipv6_label":
                 fits = wanted == frame.label
+            case "ip_dscp":
+                fits = wanted == frame.dscp
             case "ipv6_src" | "ipv6_dst":
                 value, mask = read_masked(str(wanted))
                 fits = int(IPv6Address(frame.source if name == "ipv6_src" else frame.destination)) & mask == value
@@ -235,6 +245,8 @@ def _changed(frame: Frame, name: str, value: int | str) -> Frame:
             return replace(frame, mac=str(value))
         case "ipv6_label":
             return replace(frame, label=int(value))
+        case "ip_dscp":
+            return replace(frame, dscp=int(value))
         case "ipv6_src":
             return replace(frame, source=str(value))
         case "ipv6_dst":

@@ -166,6 +166,15 @@ def limit(mbps: float, *targets: str) -> Policy:
     )
 
 
+def with_queues(site: Site, target: str = "tcp:127.0.0.1:1") -> Site:
+    """Give the site with switches whose ports get queues from a database."""
+    switches = {
+        name: replace(switch, properties={**switch.properties, "ovsdb": target})
+        for name, switch in site.switches.items()
+    }
+    return replace(site, switches=switches)
+
+
 def with_detours(site: Site) -> Site:
     """Give the site with switches that go round dark links by themselves."""
     binding = site.bindings["fabric"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from providers.base import Context, Scope
 from providers.sdn.controller import Controller
+from providers.sdn.ovsdb import Database, Ovsdb
 from providers.sdn.provider import Sdn
 from providers.sdn.settings import Settings, connect
 from reconciler.apply import Hands, apply
@@ -115,8 +116,10 @@ def tenant(
     folder: Path,
     address_of: Callable[[str], str],
     open_controller: Callable[[Settings], Controller] = connect,
+    open_database: Callable[[str, float], Database] = Ovsdb,
 ) -> Tenant:
     """Set up a repository with its state in a folder."""
     folder.mkdir(exist_ok=True)
-    provider = Sdn(Context(binding=site.bindings["fabric"], site=site, state_dir=folder), open_controller)
+    context = Context(binding=site.bindings["fabric"], site=site, state_dir=folder)
+    provider = Sdn(context, open_controller, open_database=open_database)
     return Tenant(provider, open_store("", folder), site, address_of)

@@ -53,12 +53,16 @@ ENTRY = Rule(
         Action(Do.SET, 7, "ipv6_label"),
         Action(Do.SET, "0:4000::", "ipv6_src"),
         Action(Do.SET, "::80", "ipv6_dst"),
+        Action(Do.SET, 40, "ip_dscp"),
+        Action(Do.QUEUE, 5),
         Action(Do.GOTO, 1),
     ),
     COOKIE,
 )
 LEAVING = Rule(1, 2000, carrying(7, ipv6_label=7), (Action(Do.GROUP, GROUP.id), Action(Do.GOTO, 2)), COOKIE)
-BITS = [rule.owned(COOKIE) for bit in (0, 7, 22, 127, 128, 255) for rule in exit_rules(3, bit, trunk=True)]
+BITS = [
+    rule.owned(COOKIE) for bit in (0, 7, 22, 127, 128, 255) for rule in exit_rules(3, bit, trunk=True, queues=(1, 5))
+]
 RULES = (*{rule.key: rule for rule in (ENTRY, LEAVING, *BITS)}.values(),)
 
 
