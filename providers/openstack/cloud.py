@@ -258,7 +258,7 @@ def _error_of(error: Exception, doing: str, cloud: str) -> ProviderError:
         return Refused(
             f"cannot {doing}: {cloud} does not accept the credentials; check clouds.yaml, secure.yaml or OS_*"
         )
-    if "SSLFailure" in names:
+    if names & {"SSLFailure", "SSLError"}:
         return PermanentError(f"cannot {doing}: the certificate of {cloud} is not trusted; set cacert in clouds.yaml")
     if names & {"EndpointNotFound", "EmptyCatalog", "CatalogException"}:
         return Missing(f"cannot {doing}: {cloud} offers no such service here; check region and interface")

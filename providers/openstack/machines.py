@@ -21,6 +21,8 @@ _RUNNING = frozenset(
 """Nothing has to be started: it runs, will run, or is listed for the moment until its host has let go of it."""
 _REMOVING = frozenset({"deleting", "soft-deleting"})
 _NO_HOST = ("No valid host was found", "Exhausted all hosts")
+_SPENT = "Quota exceeded"
+"""Nova counts once more after it has taken a server; of several at once the last may come too late."""
 
 
 def read_server(row: Json, sight: Sight) -> dict[str, Value]:
@@ -156,9 +158,11 @@ def health_of(row: Json) -> tuple[Health, str]:
     return Health.HEALTHY, ""
 
 
-def found_no_host(row: Json) -> bool:
-    """Tell whether it failed because no host took it."""
-    return row["status"] == "ERROR" and not _launched(row) and is_no_host(_message(row))
+def found_no_room(row: Json) -> bool:
+    """Tell whether it failed because no host took it, or because a quota was spent while it was on its way."""
+    message = _message(row)
+    full = is_no_host(message) or _SPENT in message
+    return row["status"] == "ERROR" and not _launched(row) and full
 
 
 def is_no_host(message: str) -> bool:

@@ -1,4 +1,4 @@
-"""Waits for servers that change size: one list answers all who wait, however many they are."""
+"""Waits for servers that change size or look for a host: one list answers all who wait, however many they are."""
 
 from __future__ import annotations
 

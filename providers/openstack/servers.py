@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from threading import Lock
 
 from providers.base import Health, Mark, PermanentError, Present, QuotaExceeded, TransientError
 from providers.openstack.cloud import Cloud, Json, Service
@@ -11,7 +13,7 @@ from providers.openstack.cloud_init import user_data
 from providers.openstack.errors import Gone
 from providers.openstack.hand import must_be_free, must_be_ours
 from providers.openstack.images import image_named, image_of_system
-from providers.openstack.machines import attributes_of, found_no_host, health_of, is_no_host, read_server
+from providers.openstack.machines import attributes_of, found_no_room, health_of, is_no_host, read_server
 from providers.openstack.marks import is_ours, mapping, object_tag, owner_tag, read_mapping
 from providers.openstack.nova import all_flavors, remove, smallest
 from providers.openstack.patrol import Patrol
@@ -23,6 +25,9 @@ from specs.values import Properties, Value
 
 _COMPUTE = Service.COMPUTE
 _RESIZE_SECONDS = 300.0
+_HOST_SECONDS = 60.0
+_STRICT = frozenset({"affinity", "anti-affinity"})
+"""Policies of server groups that fail a build rather than bend."""
 
 
 class ServerHand:
@@ -33,6 +38,8 @@ class ServerHand:
         self._names = names
         self._settings = settings
         self._patrols: dict[str, Patrol] = {}
+        self._turns: dict[str, Lock] = {}
+        """Server group → whose turn it is to find a host."""
 
     # --- looking ---
 
@@ -56,20 +63,58 @@ class ServerHand:
         if health[0] is Health.HEALTHY:
             attributes["state"] = "started"
         present = shown(str(row["id"]), mark, read_server(row, sight), attributes, health)
-        return replace(present, no_room=found_no_host(row))
+        return replace(present, no_room=found_no_room(row))
 
     # --- making ---
 
     def create(self, resource: Resource, mark: Mark) -> Present:
         """Ask for a server; it comes up by itself. One that no host took makes way for a new one."""
+        with self._turn(resource.properties) as strict:
+            present = self._made(resource, mark)
+            if strict:
+                self._await_host(present)
+        return present
+
+    def _made(self, resource: Resource, mark: Mark) -> Present:
         row = self._find(mark)
-        if row is not None and not found_no_host(row):
+        if row is not None and not found_no_room(row):
             return self.present(row, mark, Live(self._cloud, self._names))
         if row is not None:
             self._clear_away(str(row["id"]), resource)
         body = self._body(resource, mark)
         made = self._cloud.call(_COMPUTE, "POST", "/servers", doing=f"create {resource.address}", body=body)
         return self.present(_begun(made["server"]["id"], body["server"]), mark, Bulk(self._names, {}))
+
+    def _turn(self, said: Properties) -> AbstractContextManager[bool]:
+        """Let one server at a time look for a host in a strict group; gives whether it is in one.
+
+        The scheduler of Nova does not see who is on the way to a host. Of several at once each may be sent where
+        another already goes, and hosts then turn away all of them until none is left to try.
+        """
+        group = str(said.get("group") or "")
+        return self._turns.setdefault(group, Lock()) if group and self._is_strict(group) else nullcontext(False)
+
+    def _is_strict(self, group: str) -> bool:
+        def policy() -> str:
+            doing = f"read server group {group}"
+            return str(
+                self._cloud.call(_COMPUTE, "GET", f"/os-server-groups/{group}", doing=doing)["server_group"]["policy"]
+            )
+
+        return self._cloud.remember(f"policy of {group}", policy) in _STRICT
+
+    def _await_host(self, present: Present) -> None:
+        """Wait until a host has it, or it is clear that none takes it."""
+        number = present.provider_id
+
+        def look() -> list[Json]:
+            row = self._get(number)
+            return [] if row is None else [row]
+
+        def settled(row: Json | None) -> bool:
+            return row is None or bool(row.get("hostId")) or row["status"] != "BUILD"
+
+        Patrol(look).wait(number, settled, _HOST_SECONDS, f"find a host for {present.address}")
 
     def _clear_away(self, number: str, resource: Resource) -> None:
         """Remove what is on no host, which is done at once."""
@@ -147,7 +192,8 @@ class ServerHand:
         sight = Live(self._cloud, self._names)
         there = read_server(row, sight)
         flavor = self._flavor(said, doing)
-        row = self._resize(row, flavor, mark, doing)
+        with self._turn(said):
+            row = self._resize(row, flavor, mark, doing)
         self._attach(number, said, there, doing)
         if row["name"] != said["name"]:
             self._act("PUT", number, "", {"server": {"name": said["name"]}}, doing)

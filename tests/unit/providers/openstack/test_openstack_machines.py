@@ -11,7 +11,7 @@ import pytest
 
 from providers.base import Health, PermanentError, TransientError
 from providers.openstack.cloud import Cloud, Json
-from providers.openstack.machines import found_no_host, health_of, read_server
+from providers.openstack.machines import found_no_room, health_of, read_server
 from providers.openstack.nova import smallest
 from providers.openstack.patrol import Patrol
 from providers.openstack.record import pack
@@ -87,17 +87,18 @@ def test_what_never_ran_has_to_be_made_anew() -> None:
     [
         ("ERROR", None, "No valid host was found. There are not enough hosts available.", True),
         ("ERROR", None, "Exceeded maximum number of retries. Exhausted all hosts available for retrying", True),
+        ("ERROR", None, "Quota exceeded for instances: Requested 1, but already used 3 of 3 instances", True),
         ("ERROR", None, "Build of instance s1 aborted", False),
         ("ERROR", "2026-01-01T00:00:00", "No valid host was found. ", False),
         ("ACTIVE", "2026-01-01T00:00:00", "No valid host was found. ", False),
     ],
 )
-def test_only_what_never_found_a_host_may_find_one_later(
+def test_only_what_never_found_room_may_find_some_later(
     status: str, launched: str | None, message: str, found: bool
 ) -> None:
     server = row(status=status, fault={"message": message}, **{"OS-SRV-USG:launched_at": launched})
 
-    assert found_no_host(server) is found
+    assert found_no_room(server) is found
 
 
 FLAVORS: list[Json] = [
