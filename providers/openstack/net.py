@@ -146,9 +146,22 @@ def port(place: Place) -> Iterator[Resource]:
     properties, requires = port_properties(place, machine or place.node)
     if place.node.properties.get("ip_address"):
         properties["ip_address"] = place.node.properties["ip_address"]
+    if pairs := place.node.properties.get("allowed_address_pairs"):
+        properties["allowed_address_pairs"] = ordered(_pairs(place, pairs))
     if machine is not None:
         yield from groups(place, machine)
     yield place.resource(place.address("port"), properties, requires, stands=True)
+
+
+def _pairs(place: Place, said: Value) -> Iterator[dict[str, Value]]:
+    for text in said if isinstance(said, list) else [said]:
+        try:
+            whole = ip_network(str(text), strict=False)
+        except ValueError as error:
+            raise PermanentError(
+                f"{place.endpoint.subject}: allowed_address_pairs: {error}; write addresses or ranges"
+            ) from error
+        yield {"ip_address": str(whole) if "/" in str(text) else str(whole.network_address)}
 
 
 def port_properties(place: Place, machine: Node) -> tuple[dict[str, Value], set[str]]:

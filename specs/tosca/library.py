@@ -10,7 +10,8 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parents[1] / "types"
 _VERSIONED = re.compile(
-    r"(flame_definitions|flame_clmc_alerts_definitions|kubernetes_definitions)([-_.]?v?[0-9][A-Za-z0-9._-]*)?\.ya?ml"
+    r"(flame_definitions|flame_clmc_alerts_definitions|kubernetes_definitions|openstack_definitions)"
+    r"([-_.]?v?[0-9][A-Za-z0-9._-]*)?\.ya?ml"
 )
 
 PREFIX = "shipped:"

@@ -125,6 +125,28 @@ def test_ports_come_in_their_order() -> None:
     ]
 
 
+def test_a_port_lets_through_the_addresses_it_is_told() -> None:
+    router = port("r", "db", allowed_address_pairs=["10.8.7.6/16", "10.9.0.100"])
+    found = lone(network(cidr="10.9.0.0/24"), router, compute())["r@dc-1.0:openstack.port"]
+
+    assert found.properties["allowed_address_pairs"] == [{"ip_address": "10.8.0.0/16"}, {"ip_address": "10.9.0.100"}]
+
+
+def test_a_cluster_says_where_its_servers_go_and_a_site_what_they_boot_from() -> None:
+    zone = Zone(availability_zone="core", scheduler_hints={"query": "[]"}, flavor_extra_specs={"rack": "1"})
+    found = expand(
+        deployed(Service(name="shop", nodes={"db": compute()}), {"db": [("dc-1", 0, State.CONNECTED)]}),
+        "city",
+        Settings(zones={"dc-1": zone}, boot_volume_gb=20),
+    )
+    server = next(one for one in found if one.kind == "server").properties
+
+    assert server["availability_zone"] == "core"
+    assert server["scheduler_hints"] == {"query": "[]"}
+    assert server["boot_volume_gb"] == 20
+    assert server["extra_specs"] == {"rack": "1"}
+
+
 def test_what_listens_is_let_in() -> None:
     web = Node(
         name="nginx",
@@ -282,6 +304,7 @@ def test_a_heat_template_is_a_stack() -> None:
         (function("x", image_url="ftp://example.org/a.img"), "write a URL of http"),
         (network("x", cidr="10.9.0.0/99"), "cidr"),
         (network("x", ip_version=6), "needs a cidr"),
+        (port("x", "db", allowed_address_pairs=["there"]), "write addresses or ranges"),
     ],
 )
 def test_what_cannot_be_is_refused(node: Node, words: str) -> None:
