@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from specs.model import Site
+from tests.support.kubernetes_turns import Bench, Workbench
 from tests.testbed.openstack.cloud import Cloud, attached_cloud, running_cloud
 from tests.testbed.openstack.operator import Operator
 
@@ -34,3 +36,19 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("images")
     (folder / "tiny.raw").write_bytes(b"\0" * 4096)
     return folder
+
+
+@pytest.fixture
+def workbench(cloud: Cloud, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
+    """Makes benches; what they make is for the test to remove."""
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.clouds_yaml))
+    monkeypatch.setenv("RECONCILER_IMAGES", str(images))
+    made: list[Bench] = []
+
+    def make(place: Site) -> Bench:
+        made.append(Bench(place, tmp_path / f"{len(made)}"))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.close()

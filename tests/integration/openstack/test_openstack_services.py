@@ -4,40 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from providers.base import Health
-from specs.model import LifecycleState, Node, Operation, Policy, Requirement, Service, Site
+from specs.model import LifecycleState, Node, Operation, Policy, Requirement, Service
 from specs.values import Call, Reference, Secret, Value
 from state.opening import open_store
 from tests.support.chains import ROOT, function
-from tests.support.kubernetes_turns import Bench, changes, failures, steps
+from tests.support.kubernetes_turns import Bench, Workbench, changes, failures, steps
 from tests.support.openstack_city import COMPUTE, site
 from tests.testbed.openstack.cloud import Cloud
 from tests.testbed.openstack.operator import Operator
 
+pytestmark = pytest.mark.timeout(300)
+
 State = LifecycleState
-Workbench = Callable[[Site], Bench]
-
-
-@pytest.fixture
-def workbench(cloud: Cloud, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
-    """Makes benches; what they made in the project of alice is removed."""
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.clouds_yaml))
-    monkeypatch.setenv("RECONCILER_IMAGES", str(images))
-    made: list[Bench] = []
-
-    def make(place: Site) -> Bench:
-        made.append(Bench(place, tmp_path / f"{len(made)}"))
-        return made[-1]
-
-    yield make
-    for bench in made:
-        bench.close()
 
 
 @pytest.fixture
@@ -110,115 +94,6 @@ def test_a_lost_state_store_changes_nothing(bench: Bench, alice: Operator) -> No
 
     assert not plan.changes_world
     assert set(steps(plan).values()) == {"adopt"}
-
-
-# --- drift -----------------------------------------------------------------------------------------
-
-
-def machine(**metadata: str) -> Service:
-    """Give a database with everything that can drift."""
-    nodes = [
-        Node(name="front", types=("tosca.nodes.network.Network", ROOT), properties={"cidr": "10.9.0.0/24"}),
-        Node(
-            name="eth0",
-            types=("tosca.nodes.network.Port", ROOT),
-            properties={"order": 0, "ip_address": "10.9.0.9"},
-            requirements=(Requirement(name="link", node="front"), Requirement(name="binding", node="db")),
-        ),
-        Node(
-            name="eth1",
-            types=("tosca.nodes.network.Port", ROOT),
-            properties={"order": 1},
-            requirements=(Requirement(name="link", node="front"), Requirement(name="binding", node="db")),
-        ),
-        Node(
-            name="db",
-            types=COMPUTE,
-            capabilities={
-                "host": {"num_cpus": 1, "mem_size": "64 MB", "disk_size": "1 GB"},
-                "os": {"distribution": "debian", "version": "12"},
-                "endpoint": {"port": 5432, "protocol": "tcp", "network_name": "PUBLIC"},
-            },
-            metadata={"team": "video", "tags": "blue", **metadata},
-        ),
-    ]
-    return Service(name="shop", nodes={node.name: node for node in nodes})
-
-
-def number_of(bench: Bench, service: Service, end: str) -> str:
-    """Give the id of an object by the end of its address."""
-    return next(
-        one.provider_id for one in bench.look(service).seen.snapshots["city"].present if one.address.endswith(end)
-    )
-
-
-def test_drift_is_shown_exactly_and_healed(bench: Bench, alice: Operator) -> None:
-    """Everything people do to a service, at once: the plan names each of it, the next turn undoes all of it."""
-    service = machine()
-    assert failures(bench.turn(service)) == {}
-    server = number_of(bench, service, "db@dc-1.0:openstack.server")
-    group = number_of(bench, service, "db:openstack.security_group")
-    port = number_of(bench, service, "eth0@dc-1.0:openstack.port")
-    second = number_of(bench, service, "eth1@dc-1.0:openstack.port")
-    router = number_of(bench, service, "router/own")
-    public = number_of(bench, service, "floating_ip")
-    default = next(
-        row["id"] for row in alice.get("network", "/security-groups")["security_groups"] if row["name"] == "default"
-    )
-
-    rule = {"security_group_id": group, "direction": "ingress", "protocol": "tcp", "ethertype": "IPv4"}
-    alice.call("POST", "network", "/security-group-rules", {"security_group_rule": rule})
-    alice.write_network("port", port, security_groups=[default])
-    alice.write_network("router", router, name="mine")
-    alice.write_network("floating_ip", public, port_id=None)
-    alice.call("PUT", "compute", f"/servers/{server}/metadata/team", {"meta": {"team": "nobody"}})
-    alice.call("PUT", "compute", f"/servers/{server}", {"server": {"name": "mine"}})
-    alice.call("DELETE", "compute", f"/servers/{server}/tags/blue")
-    alice.call("DELETE", "compute", f"/servers/{server}/os-interface/{second}")
-    alice.wait(lambda: not alice.get("network", f"/ports/{second}")["port"]["device_id"], "the port is off")
-    alice.call("POST", "compute", f"/servers/{server}/action", {"os-stop": None})
-    alice.wait(lambda: alice.get("compute", f"/servers/{server}")["server"]["status"] == "SHUTOFF", "it is off")
-    plan = bench.plan(service)
-    found = changes(plan)
-
-    assert {where: set(names) for where, names in found.items()} == {
-        "db:openstack.security_group": {"rules"},
-        "db@dc-1.0:openstack.floating_ip": {"port"},
-        "db@dc-1.0:openstack.server": {"metadata", "name", "ports", "running", "tags"},
-        "eth0@dc-1.0:openstack.port": {"security_groups"},
-        "shop:openstack.router/own": {"name"},
-    }
-    assert len(plan.drift) >= 5
-    assert {step.action.value for step in plan.steps} <= {"update", "create"}
-    assert failures(bench.turn(service)) == {}
-    assert bench.plan(service).operations == ()
-    assert alice.get("compute", f"/servers/{server}")["server"]["status"] == "ACTIVE"
-
-
-def test_what_was_deleted_comes_back(bench: Bench, alice: Operator) -> None:
-    service = tour({"dc-1": State.CONNECTED})
-    bench.turn(service)
-    alice.call("DELETE", "compute", f"/servers/{number_of(bench, service, 'storage@dc-1.0:openstack.server')}")
-    alice.call("DELETE", "image", f"/images/{alice.ids('image')[0]}")
-    alice.wait(lambda: len(alice.ids("server")) == 1, "the server is gone")
-    plan = bench.plan(service)
-
-    created = {where for where, action in steps(plan).items() if action == "create"}
-    assert created == {"storage:openstack.image", "storage@dc-1.0:openstack.server"}
-    assert failures(bench.turn(service)) == {}
-    assert bench.plan(service).operations == ()
-
-
-def test_a_server_in_error_is_brought_back(bench: Bench, alice: Operator, admin: Operator) -> None:
-    service = tour({"dc-1": State.CONNECTED})
-    bench.turn(service)
-    server = number_of(bench, service, "storage@dc-1.0:openstack.server")
-    admin.call("POST", "compute", f"/servers/{server}/action", {"os-resetState": {"state": "error"}})
-    plan = bench.plan(service)
-
-    assert changes(plan)["storage@dc-1.0:openstack.server"] == {"running": (False, True)}
-    assert failures(bench.turn(service)) == {}
-    assert alice.get("compute", f"/servers/{server}")["server"]["status"] == "ACTIVE"
 
 
 # --- changes of the spec ---------------------------------------------------------------------------
@@ -315,20 +190,21 @@ def test_a_build_that_fails_is_told_and_made_good_later(faulty: Cloud, bench: Be
     assert bench.plan(service).operations == ()
 
 
-def apart(instances: int) -> Service:
+def apart(instances: int, name: str = "db") -> Service:
     """Give instances that must not share a host; two hosts are there."""
     policy = Policy(
         name="apart",
         types=("eu.ict-flame.policies.Placement", "tosca.policies.Placement"),
-        targets=("db",),
+        targets=(name,),
         properties={"clusters": ["dc-1"], "anti_affinity": True},
     )
     service = software()
     db = replace(
         service.nodes["db"],
+        name=name,
         capabilities={**service.nodes["db"].capabilities, "scalable": {"default_instances": instances}},
     )
-    return replace(service, nodes={"db": db}, policies={"apart": policy})
+    return replace(service, nodes={name: db}, policies={"apart": policy})
 
 
 def test_no_valid_host_stops_only_what_needs_it(bench: Bench, alice: Operator) -> None:
@@ -343,27 +219,53 @@ def test_no_valid_host_stops_only_what_needs_it(bench: Bench, alice: Operator) -
     assert bench.plan(apart(2)).operations == ()
 
 
+def test_servers_wait_for_the_hosts_of_those_they_take_the_place_of(
+    faulty: Cloud, bench: Bench, alice: Operator
+) -> None:
+    assert failures(bench.turn(apart(2))) == {}
+    faulty.spoil(destroy_delay=3)
+    told: list[str] = []
+    report = bench.turn(apart(2, "store"), listen=lambda progress: told.append(getattr(progress, "why", "")))
+
+    assert failures(report) == {}
+    assert any("no host takes" in why for why in told)
+    assert sorted(row["name"] for row in alice.get("compute", "/servers/detail")["servers"]) == [
+        "web-store-dc-1-0",
+        "web-store-dc-1-1",
+    ]
+    assert bench.plan(apart(2, "store")).operations == ()
+
+
 def test_a_quota_is_seen_in_the_plan_and_met_in_the_middle(bench: Bench, alice: Operator, admin: Operator) -> None:
     service = tour({"dc-1": State.CONNECTED, "edge-1": State.CONNECTED, "edge-2": State.CONNECTED})
 
     def allow(instances: int) -> None:
         admin.call("PUT", "compute", f"/os-quota-sets/{alice.project}", {"quota_set": {"instances": instances}})
 
+    cuts = iter([3])
+
+    def cut(progress: object) -> None:
+        for instances in cuts:  # at the first thing that is told
+            allow(instances)
+
     allow(2)
     try:
         look = bench.look(service)
         told = [finding.message for findings in look.findings.values() for finding in findings]
         first = bench.turn(service)
-        allow(3)
-        second = bench.turn(service, listen=lambda progress: allow(2) if not alice.ids("server")[2:] else None)
+        there = len(alice.ids("server"))
+        allow(100)
+        second = bench.turn(service, listen=cut)
     finally:
         allow(100)
 
     assert any("quota of instances: 0 of 2 are used, this plan needs 4 more" in message for message in told)
     assert failures(first) == {}
-    assert len(alice.ids("server")) in (2, 3)
-    assert all("uota" in message for message in failures(second).values())
+    assert there == 2
+    assert [message for message in failures(second).values() if "uota" in message and "instances" in message]
+    assert bench.plan(service).changes_world
     assert failures(bench.turn(service)) == {}
+    assert len(alice.ids("server")) == 4
     assert bench.plan(service).operations == ()
 
 

@@ -384,7 +384,8 @@ def running_cloud(
     """Start a cloud, wait until it works, end it with the block and remove its data."""
     cache = _cache()
     programs = cache / "venv"
-    if not (programs / "stamp").exists() or not _RABBIT.exists() or shutil.which("mariadb-install-db") is None:
+    stamps = [cache / name / "stamp" for name in ("venv", "client")]
+    if not all(map(Path.exists, stamps)) or not _RABBIT.exists() or shutil.which("mariadb-install-db") is None:
         raise RuntimeError(f"the services of OpenStack are not installed; {_INSTALL}")
     folder.mkdir(parents=True, exist_ok=True)
     cloud = Cloud(Configuration(folder, _free_ports(), programs), cache, life_seconds, room or {})

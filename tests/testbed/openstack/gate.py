@@ -6,6 +6,7 @@ import http.client
 import http.server
 import json
 import re
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -71,6 +72,8 @@ class Gate:
     faults: list[Fault] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     """Method and path of every call that came."""
+    tls: ssl.SSLContext | None = None
+    """What it is reached over TLS with."""
     port: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -88,6 +91,8 @@ class Gate:
 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
+        if self.tls is not None:
+            server.socket = self.tls.wrap_socket(server.socket, server_side=True)
         self.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -99,7 +104,7 @@ class Gate:
 
     def write_clouds(self, path: Path, user: str) -> None:
         """Write a `clouds.yaml` that leads through the gate."""
-        here = f"http://127.0.0.1:{self.port}"
+        here = f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}"
         auth = {"auth_url": f"{here}/identity/v3", "username": user, "password": user, "project_name": user}
         entry: dict[str, Any] = {
             "auth_type": "v3password",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 from urllib.error import HTTPError
@@ -13,6 +16,7 @@ from urllib.request import Request, urlopen
 
 from tests.testbed.openstack.cloud import Cloud
 
+_CLIENT = Path(__file__).parent / "inside" / "client.py"
 SHIPPED = frozenset({"tiny", "public", "default", "m1.nano", "m1.tiny", "m1.small", "m1.medium", "m1.large"})
 """Names of what belongs to the cloud itself."""
 _ROOTS = {"compute": "/v2.1", "network": "/v2.0", "image": "/v2", "placement": "", "identity": "/v3"}
@@ -119,6 +123,20 @@ class Operator:
         """Change something of the network service."""
         item = {"floating_ip": "floatingip", "qos_policy": "policy"}.get(kind, kind)
         self.call("PUT", "network", f"{_NETWORK[kind]}/{number}", {item: values})
+
+    def openstack(self, *commands: str) -> None:
+        """Run commands of the `openstack` command line one after another, as this user."""
+        user = {"OS_CLIENT_CONFIG_FILE": str(self.cloud.clouds_yaml), "OS_CLOUD": self.user}
+        done = subprocess.run(
+            [str(self.cloud.cache / "client" / "bin" / "python"), str(_CLIENT)],
+            input="\n".join(commands),
+            env={**os.environ, **user, "OS_COMPUTE_API_VERSION": "2.64"},
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
 
     def unmark(self, provider_id: str) -> None:
         """Take the mark off an object."""
