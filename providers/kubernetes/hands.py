@@ -214,5 +214,6 @@ def _is_strange(metadata: Json, resource: str, namespace: Mark) -> bool:
         mark = mark_of(metadata, namespace.repository)
         return mark is None or parse_address(mark.address).site != parse_address(namespace.address).site
     owned = resource != "pods" and any(owner.get("controller") for owner in metadata.get("ownerReferences") or ())
+    disk_of_a_set = resource == "persistentvolumeclaims" and SERVICE in labels
     token = "kubernetes.io/service-account.name" in annotations
-    return not (owned or SERVICE in labels or token or metadata["name"] in _CLUSTER_OWN)
+    return not (owned or disk_of_a_set or token or metadata["name"] in _CLUSTER_OWN)

@@ -140,7 +140,7 @@ _KINDS = (
     Kind(
         name="service",
         description="One stable address in front of the pods of a workload",
-        replaced_by=_PLACE | {"spec.clusterIP", "spec.clusterIPs"},
+        replaced_by=_PLACE | {"spec.clusterIP"},
         ignored=_LATER,
         attributes=frozenset({"id", "private_address", "public_address"}),
         stands_on=("deployment", "statefulset", "networkpolicy", "namespace"),

@@ -227,7 +227,9 @@ class Sight:
             guess = self._guessed(sample, wanted)
             if wanted.kind == "object":
                 return guess, [], False
-            replaced = any(field.split("[")[0] in {*KINDS[wanted.kind].replaced_by, "spec"} for field in error.fields)
+            shown = present(sample, wanted, guess).properties
+            fixed = KINDS[wanted.kind].replaced_by
+            replaced = any(shown.get(name) != wanted.properties.get(name) for name in fixed)
             return guess, [] if replaced else [_error(wanted.address, str(error))], True
         except Forbidden as error:
             return self._guessed(sample, wanted), [Finding(Severity.WARNING, str(error), wanted.address)], True

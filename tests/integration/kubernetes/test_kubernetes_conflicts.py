@@ -166,3 +166,16 @@ def test_a_namespace_that_others_use_is_not_deleted(plane: ControlPlane, bench: 
     ]  # fmt: skip
     assert plane.call("GET", f"/api/v1/namespaces/{namespace}")["status"]["phase"] == "Active"
     assert plane.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/web") is None
+
+
+def test_what_lost_our_mark_is_not_taken_with_its_namespace(plane: ControlPlane, bench: Bench) -> None:
+    service = wants("tour", function("web"), on=bench.site)
+    bench.turn(service)
+    namespace = f"{bench.site.name}-tour-edge-1"
+    plane.kubectl("-n", namespace, "label", "deployment/web", "tosca-reconciler/repository-")
+    held = bench.plan(service).held
+    report = bench.turn()
+
+    assert "web is there already" in held[0].why
+    assert "others have put Deployment web" in str(failures(report))
+    assert plane.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/web") is not None

@@ -241,6 +241,18 @@ def test_block_storage_is_a_claim_that_stays_when_its_function_moves_on(plane: C
     assert bench.plan(service).operations == ()
 
 
+def test_a_claim_that_cannot_be_resized_is_held_back(bench: Bench) -> None:
+    def disk(size: str) -> Node:
+        return Node(name="disk", types=("tosca.nodes.BlockStorage", ROOT), properties={"size": size})
+
+    needs = (Requirement(name="storage", node="disk"),)
+    bench.turn(wants("tour", replace(web(), requirements=needs), disk("2 GB"), on=bench.site))
+    plan = bench.plan(wants("tour", replace(web(), requirements=needs), disk("1 GB"), on=bench.site))
+
+    assert plan.operations == ()
+    assert "spec is immutable after creation" in plan.held[0].why
+
+
 def test_an_autoscaled_number_is_not_ours_to_compare(plane: ControlPlane, bench: Bench) -> None:
     service = wants("tour", web(kubernetes={"autoscale": {"min": 1, "max": 5, "cpu": 60}}), on=bench.site)
     report = bench.turn(service)
