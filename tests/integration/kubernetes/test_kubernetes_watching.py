@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +14,9 @@ from tests.support.kubernetes_services import function
 from tests.support.kubernetes_turns import Bench, Workbench, changes, failures, until, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane
 from tests.testbed.kubernetes.gate import Gate
+
+LONG = 30.0
+"""Seconds in which something must happen; `benchmarks.kubernetes` says how long it really takes."""
 
 
 class Bell:
@@ -93,16 +95,15 @@ def test_what_we_do_ourselves_is_seen_at_once_and_rings_no_bell(bench: Bench, be
         (("delete", "configmap/web"), "configmap"),
     ],
 )
-def test_drift_rings_the_bell_within_a_second(
+def test_drift_rings_the_bell_though_nobody_looks(
     plane: ControlPlane, bench: Bench, bell: Bell, command: tuple[str, ...], kind: str
 ) -> None:
     service = wants("tour", function("web", env={"MODE": "fast", "PASSWORD": Secret("DB_PASSWORD")}), on=bench.site)
     bench.turn(service)
     until(bell.quiet, "controllers are done")
     plane.kubectl("-n", f"{bench.site.name}-tour-edge-1", *command)
-    began = time.monotonic()
 
-    assert bell.rung.wait(1.0), f"no bell after {time.monotonic() - began:.1f} s"
+    assert bell.rung.wait(LONG)
     assert {step.address.rpartition(".")[2] for step in bench.plan(service).steps} == {kind}
 
 
