@@ -121,7 +121,9 @@ class Legs:
     detection: float
     """The window ended, and the alert fires."""
     decision: float
-    """The alert fires, and the change is committed and pushed."""
+    """The alert fires, and the change is decided."""
+    pushing: float
+    """The change is decided, and the commit is made and pushed."""
     reading: float
     """The commit is pushed, and its plan is carried out."""
     doing: float
@@ -130,14 +132,14 @@ class Legs:
     @property
     def scaling(self) -> float:
         """From the alert to the changed world."""
-        return self.decision + self.reading + self.doing
+        return self.decision + self.pushing + self.reading + self.doing
 
 
 class Ear(logging.Handler):
     """Keeps what was said, and when."""
 
     def __init__(self) -> None:
-        super().__init__(logging.INFO)
+        super().__init__(logging.DEBUG)
         self.heard: list[tuple[float, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -161,11 +163,12 @@ class Stage:
     def round(self, instances: int) -> Legs:
         """Add instances by an alert, and take them away again by another."""
         written, firing, run = self._provoke(_WORDS[instances])
-        fired, committed = self.ear.when(firing.id, " fires: "), self.ear.when(firing.id, firing.commit[:12])
+        fired, decided = self.ear.when(firing.id, " fires: "), self.ear.when(firing.id, " asks for: ")
+        committed = self.ear.when(firing.id, firing.commit[:12])
         began = self.ear.when("applying because of", firing.id)
         changed = self._changed(run, instances)
         self._provoke("back")
-        moments = (written, firing.at.timestamp(), fired, committed, began, changed)
+        moments = (written, firing.at.timestamp(), fired, decided, committed, began, changed)
         return Legs(*((after - before) * 1000 for before, after in pairwise(moments)))
 
     def run_of(self, cause: str) -> Run:
@@ -262,7 +265,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
-    logging.getLogger().setLevel(logging.INFO)
+    logging.getLogger("reconciler").setLevel(logging.DEBUG)
     rows = []
     with tempfile.TemporaryDirectory(prefix="home-") as home, own_home(Path(home)):
         os.environ |= {"RECONCILER_GIT_USERNAME": http_server.USER, "RECONCILER_GIT_PASSWORD": http_server.PASSWORD}

@@ -181,6 +181,7 @@ class Desk:
     def _carried_out(self, store: Store, reading: Reading, end: _Ending, patch: SpecPatch) -> Firing | None:
         subjects = tuple(change.subject for change in patch.changes)
         what = "; ".join(map(str, patch.changes))
+        logger.debug("%s alert %s: the policy %s asks for: %s", end.firing.site, end.firing.id, end.firing.policy, what)
         if hindrance := self._hindrance():
             return end.of(Outcome.DONE, f"{hindrance}, so it is only reported: {what}")
         if patch.mode is Mode.REPORT:
@@ -216,7 +217,8 @@ class Desk:
         repository = self._opened(store)
         author = Author(NAME, repository.author().email)
         for attempt in range(_ATTEMPTS):
-            repository.fetch()
+            if patch.mode is Mode.PROPOSE:
+                repository.fetch()  # for the others a push is refused if the branch has moved
             head = repository.resolve()
             if patch.mode is Mode.COMMIT and (found := _commits_of_alerts(repository).get(firing.id)):
                 return found

@@ -29,7 +29,7 @@ from tests.support.alerting import STATE
 from tests.support.metering import NOON
 from tests.testbed.git import http_server
 from tests.testbed.git.http_server import GitHttpServer
-from tests.testbed.git.sandbox import own_home
+from tests.testbed.git.sandbox import commit, own_home
 from tests.testbed.influx.server import ADMIN, PASSWORD, InfluxServer
 
 SERVER = "bristol/tour-1/storage@edge-1.0:sandpit.server"
@@ -106,6 +106,58 @@ def test_a_metric_becomes_a_commit_on_the_server_and_a_changed_world(servers: Se
         "SELECT state, cause FROM configuration_event WHERE flame_location = 'square'", servers.database
     )
     assert f"alert {firing.id}" in str(events)
+    circle.close()
+
+
+def test_who_pushes_at_the_same_moment_is_kept(servers: Servers, tmp_path: Path) -> None:
+    circle = servers.circle(tmp_path / "work")
+    circle.turn()
+    servers.measure(-30, 120)
+    circle.wait(1)
+    other = servers.spec().replace("http://x/f", "http://x/g")
+
+    def push_first() -> None:
+        servers.git.before_push = lambda: None
+        commit(servers.root / "specs.git", {"specs/tour.yaml": other.encode()}, "Change the image")
+
+    servers.git.before_push = push_first
+    circle.alerts()
+    _, *before = servers.messages()
+
+    assert before == ["Change the image", "Begin"]
+    assert servers.spec() == other.replace(f"edge-1: {STATE}placed", f"edge-1: {STATE}connected", 1)
+    assert SERVER in circle.world()
+    circle.close()
+
+
+def test_what_a_person_has_pushed_meanwhile_is_left_alone(servers: Servers, tmp_path: Path) -> None:
+    circle = servers.circle(tmp_path / "work")
+    circle.turn()
+    servers.measure(-30, 120)
+    circle.wait(1)
+    other = servers.spec().replace(f"edge-1: {STATE}placed", f"edge-1: {STATE}booted", 1)
+    commit(servers.root / "specs.git", {"specs/tour.yaml": other.encode()}, "Boot it")
+    circle.alerts()
+    (firing,) = circle.firings()
+
+    assert firing.outcome is Outcome.CANCELLED
+    assert "is left alone" in firing.message
+    assert servers.messages() == ["Boot it", "Begin"]
+    assert servers.spec() == other
+    circle.close()
+
+
+def test_once_its_commit_is_read_an_alert_asks_the_server_nothing(servers: Servers, tmp_path: Path) -> None:
+    circle = servers.circle(tmp_path / "work")
+    circle.turn()
+    servers.measure(-30, 120)
+    circle.wait(1)
+    circle.alerts()
+    asked = servers.git.asked
+    circle.alerts()
+
+    assert len(servers.messages()) == 2
+    assert servers.git.asked == asked
     circle.close()
 
 

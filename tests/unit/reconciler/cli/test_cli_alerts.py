@@ -67,7 +67,9 @@ def test_the_list_as_json_has_state_value_and_next_check(tower: Tower, run: Run)
     assert datetime.fromisoformat(str(one["next_check"])) > datetime.now(UTC)
 
 
-def test_rules_of_metrics_that_do_not_answer_are_unknown(tower: Tower, run: Run) -> None:
+def test_rules_of_metrics_that_do_not_answer_are_unknown(
+    tower: Tower, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tower.folder / ".reconciler" / "clmc" / "bristol-clmc.metrics"
     tower.alerts()
     tower.wait(120)
@@ -77,8 +79,13 @@ def test_rules_of_metrics_that_do_not_answer_are_unknown(tower: Tower, run: Run)
     tower.turn()
     tower.alerts()
     states = {one["state"] for one in by_name(run("--json")[1]).values()}
+    code = main(["-C", str(tower.folder), "status"])
+    shown = capsys.readouterr().out
 
     assert states == {"Unknown"}
+    assert code == 2
+    assert "tour-1  Synced  Unknown" in shown
+    assert "file is not a database" in shown
 
 
 def test_a_test_shows_query_and_numbers_and_changes_nothing(tower: Tower, run: Run) -> None:
