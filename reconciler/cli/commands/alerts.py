@@ -125,8 +125,8 @@ class _Row:
         """When it is looked at next, if the loop runs."""
         if self.state is None:
             return None
-        period = self.placed.rule.period
-        return max(self.state.checked_at, last_end(self.now, period)) + timedelta(seconds=period)
+        period, lag = self.placed.rule.period, self.placed.monitor.lag
+        return max(self.state.checked_at, last_end(self.now - lag, period)) + timedelta(seconds=period) + lag
 
     def lines(self) -> Iterator[Line]:
         """Show it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from specs.model import Service
 from specs.patch import Reason, trailer
 from state.sql_store import SqlStore
 from state.store import AlertState, Firing, Outcome, Store
-from tests.support.alerting import ALERTS, SERVICE, SETTINGS, STATE
+from tests.support.alerting import ALERTS, SERVICE, SETTINGS, SITE, STATE
+from tests.support.metering import NOON
 from tests.support.watchtower import Tower, make_tower
 
 SERVER = "bristol/tour-1/storage@edge-1.0:sandpit.server"
@@ -249,6 +251,37 @@ def test_missing_data_fires_nothing_but_a_deadman(tower: Tower) -> None:
         tower.alerts()
 
     assert {firing.trigger for firing in tower.firings()} == {"nobody"}
+
+
+def test_late_points_are_waited_for(tmp_path: Path) -> None:
+    lagging = SITE.replace("{plugin: clmc}", "{plugin: clmc, settings: {lag: 10 s}}")
+    tower = make_tower(tmp_path / "specs", {"sites/bristol.yaml": lagging})
+    tower.turn()
+    tower.measure(requests=60)
+    tower.wait(9)
+    tower.alerts()
+    early = tower.firings()
+    tower.measure(seconds_ago=20, requests=200)
+    tower.wait(1)
+    tower.alerts()
+
+    assert early == []
+    assert [(firing.value, firing.at) for firing in tower.firings()] == [("130", NOON)]
+    tower.close()
+
+
+def test_text_where_numbers_should_be_is_a_problem_and_fires_nothing(tower: Tower) -> None:
+    tower.measure(requests="many")
+    tower.wait(1)
+    tower.alerts()
+    problems = {state.problem for state in tower.states() if state.problem}
+    tower.wait(60)
+    tower.measure(seconds_ago=10, requests=120)  # of another type, as the embedded store allows
+    tower.alerts()
+
+    assert problems == {"the values are text, of which there is no mean"}
+    assert [firing.at for firing in tower.firings()] == [NOON + timedelta(seconds=60)]
+    assert {state.problem for state in tower.states()} == {""}
 
 
 def test_a_proposal_waits_on_a_branch(tmp_path: Path) -> None:
