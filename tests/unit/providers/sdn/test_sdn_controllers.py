@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -91,6 +93,17 @@ def daylight(double: Double) -> OpenDaylight:
     return double.connected(OpenDaylight(web, older=double.product.older))
 
 
+class Answers:
+    """Answers every request alike, by its path."""
+
+    def __init__(self, simulator: Simulator, answers: dict[str, Reply]) -> None:
+        self.simulator, self.answers = simulator, answers
+
+    def answer(self, request: Request) -> Reply:
+        """Answer."""
+        return self.answers.get(request.path, Reply(404))
+
+
 # --- Floodlight ------------------------------------------------------------------------------------
 
 
@@ -156,6 +169,29 @@ def test_a_link_floodlight_lists_once_is_two_wires(floodlight: Double) -> None:
     assert Wire(2, 3, 1, 3) in wires
 
 
+def test_a_link_that_works_one_way_is_one_wire_to_floodlight(fabric: Fabric) -> None:
+    one_way = {"src-switch": "00:00:00:00:00:00:00:02", "src-port": 3, "dst-switch": "00:00:00:00:00:00:00:01",
+               "dst-port": 3, "type": "internal", "direction": "unidirectional"}  # fmt: skip
+    answers = {"/wm/topology/links/json": Reply(200, [one_way])}
+    with running(Answers(Simulator(fabric), answers)) as double, closing(Floodlight(Web(double.url))) as controller:
+        assert controller.wires() == [Wire(2, 3, 1, 3)]
+
+
+def test_floodlight_is_never_told_to_clear_a_switch(floodlight: Double) -> None:
+    controller = floodlight.connected(Floodlight(Web(floodlight.url)))
+    controller.write(1, Change(groups=(GROUP,), rules=RULES))
+    controller.write(1, Change(gone_rules=RULES, gone_groups=(GROUP.id,)))
+
+    # A GET is enough for Floodlight to delete everything, its own rules and those of others.
+    assert not [request.path for request in floodlight.requests if "clear" in request.path]
+
+
+def test_deleting_what_floodlight_does_not_have_is_fine(floodlight: Double) -> None:
+    floodlight.connected(Floodlight(Web(floodlight.url))).write(1, Change(gone_rules=(ENTRY,), gone_groups=(4,)))
+
+    assert [r.body for r in floodlight.requests if r.method == "DELETE"] == [{"name": "tr-1-group-4"}]
+
+
 def test_a_switch_that_floodlight_knows_nothing_of_is_no_empty_switch(floodlight: Double) -> None:
     floodlight.product.simulator.gone.add(2)
 
@@ -200,6 +236,35 @@ def test_a_node_that_is_absent_is_not_connected(opendaylight: Double) -> None:
 
     with pytest.raises(TransientError, match="switch 3 is not connected"):
         daylight(opendaylight).rules(3)
+
+
+def test_a_write_for_a_switch_that_is_gone_succeeds_and_proves_nothing(opendaylight: Double) -> None:
+    controller = daylight(opendaylight)
+    opendaylight.product.simulator.gone.add(3)
+    controller.write(3, Change(rules=(ENTRY,)))
+
+    with pytest.raises(TransientError, match="switch 3 is not connected"):
+        controller.rules(3)
+
+
+def test_keys_stand_in_the_address_as_each_form_wants_them(opendaylight: Double) -> None:
+    daylight(opendaylight).write(1, Change(rules=(ENTRY,)))
+    (path,) = [request.path for request in opendaylight.requests if request.method == "PUT"]
+    product = opendaylight.product
+    assert isinstance(product, OpenDaylightDouble)
+    nodes = "opendaylight-inventory:nodes"
+    begin = f"/restconf/config/{nodes}/node/openflow:1/table/0/flow/tr-"
+    assert path.startswith(begin if product.older else f"/rests/data/{nodes}/node=openflow%3A1/table=0/flow=tr-")
+
+
+def test_flows_are_known_by_what_they_match_and_not_by_alien_ids(opendaylight: Double) -> None:
+    controller = daylight(opendaylight)
+    controller.write(1, Change(rules=(ENTRY,)))
+    controller.write(1, Change(rules=(ENTRY.owned(COOKIE + 1),)))
+    shown = opendaylight.product.simulator
+
+    assert [rule for rule in controller.rules(1) if rule.key == ENTRY.key] == [ENTRY.owned(COOKIE + 1)]
+    assert shown.count(1, 0, 0) == 2
 
 
 def test_deleting_what_is_absent_is_fine(opendaylight: Double) -> None:
@@ -250,17 +315,6 @@ def test_what_was_written_is_under_way_until_a_switch_shows_it(fabric: Fabric, t
 # --- Ryu -------------------------------------------------------------------------------------------
 
 
-class Answers:
-    """Answers every request alike, by its path."""
-
-    def __init__(self, simulator: Simulator, answers: dict[str, Reply]) -> None:
-        self.simulator, self.answers = simulator, answers
-
-    def answer(self, request: Request) -> Reply:
-        """Answer."""
-        return self.answers.get(request.path, Reply(404))
-
-
 @pytest.mark.parametrize("path", ["flow", "groupdesc", "meterconfig", "portdesc", "aggregateflow"])
 def test_an_empty_list_of_a_switch_that_hangs_is_no_list(fabric: Fabric, path: str) -> None:
     answers = {f"/stats/{path}/1": Reply(200, {"1": []}), "/stats/desc/1": Reply(200, {"1": {}})}
@@ -289,6 +343,72 @@ def test_one_rule_that_ryu_cannot_read_makes_the_switch_unknown(fabric: Fabric) 
         pytest.raises(TransientError, match="uses an action Ryu does not know"),
     ):
         ryu.rules(1)
+
+
+@pytest.mark.parametrize("path", ["/stats/flow/1", "/stats/flowentry/add"])
+def test_a_switch_that_is_not_connected_to_ryu_may_come_back(fabric: Fabric, path: str) -> None:
+    with (
+        running(Answers(Simulator(fabric), {})) as double,
+        closing(Ryu(Web(double.url))) as ryu,
+        pytest.raises(TransientError, match="switch 1 is not connected"),
+    ):
+        ryu.rules(1) if path == "/stats/flow/1" else ryu.write(1, Change(rules=(ENTRY,)))
+
+
+def test_ryu_is_sent_nothing_that_python_would_not_read(fabric: Fabric) -> None:
+    paths = ("meterentry/add", "groupentry/add", "flowentry/add", "flowentry/delete_strict")
+    answers = {f"/stats/{path}": Reply(200) for path in paths}
+    with running(Answers(Simulator(fabric), answers)) as double, closing(Ryu(Web(double.url))) as ryu:
+        ryu.write(1, Change(meters=(Meter(5, 800),), groups=(GROUP, FAILOVER), rules=RULES, gone_rules=(ENTRY,)))
+
+    # Ryu reads bodies as Python: true, false and null are unknown names to it.
+    bodies = [request.body for request in double.requests]
+    assert len(bodies) == 4 + len(RULES)
+    assert [ast.literal_eval(json.dumps(body)) for body in bodies] == bodies
+
+
+def test_ryu_reads_rules_back_under_other_names(fabric: Fabric) -> None:
+    flow = {
+        "priority": 2000, "cookie": COOKIE, "table_id": 0, "packet_count": 3, "flags": 0,
+        "match": {"in_port": 1, "dl_type": 34525, "ipv6_src": "fd00::1", "ipv6_dst": "fd53:646e::9",
+                  "ipv6_flabel": 7, "dl_dst": "00:00:00:00:00:00", "ip_dscp": 40},
+        "actions": ["SET_FIELD: {eth_dst:00:00:00:00:00:00}", "SET_FIELD: {ipv6_flabel:7}",
+                    "SET_FIELD: {ipv6_src:0:4000::}", "SET_QUEUE:5", "METER:7", "DEC_NW_TTL", "OUTPUT:IN_PORT",
+                    "GROUP:9", "GOTO_TABLE:1"],
+    }  # fmt: skip
+    with (
+        running(Answers(Simulator(fabric), {"/stats/flow/1": Reply(200, {"1": [flow]})})) as double,
+        closing(Ryu(Web(double.url))) as ryu,
+    ):
+        (rule,) = ryu.rules(1)
+
+    assert rule.match == matching(
+        in_port=1, eth_type=0x86DD, ipv6_src="fd00::1", ipv6_dst="fd53:646e::9", ipv6_label=7,
+        eth_dst="00:00:00:00:00:00", ip_dscp=40,
+    )  # fmt: skip
+    assert rule.actions == (
+        Action(Do.METER, 7),
+        Action(Do.SET, "00:00:00:00:00:00", "eth_dst"),
+        Action(Do.SET, 7, "ipv6_label"),
+        Action(Do.SET, "0:4000::", "ipv6_src"),
+        Action(Do.QUEUE, 5),
+        Action(Do.DECREMENT),
+        Action(Do.OUTPUT, IN_PORT),
+        Action(Do.GROUP, 9),
+        Action(Do.GOTO, 1),
+    )
+
+
+def test_addresses_read_back_have_one_form_whatever_their_masks(fabric: Fabric) -> None:
+    written = {"dl_type": 34525, "ipv6_src": "0:4000::/0:4000:0:0:0:0:0:0", "ipv6_dst": "::/::"}
+    flow = {"priority": 1, "cookie": 0, "table_id": 3, "match": written, "actions": []}
+    with (
+        running(Answers(Simulator(fabric), {"/stats/flow/1": Reply(200, {"1": [flow]})})) as double,
+        closing(Ryu(Web(double.url))) as ryu,
+    ):
+        (rule,) = ryu.rules(1)
+
+    assert rule.match == matching(eth_type=0x86DD, ipv6_src="0:4000::/0:4000::")
 
 
 def test_a_controller_that_is_not_there_may_come_back() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from providers.sdn.bits import allocate
 from providers.sdn.cables import check
-from providers.sdn.controller import Wire
-from providers.sdn.core import bits_held
+from providers.sdn.controller import Change, Wire
+from providers.sdn.core import EDGE, bits_held
 from providers.sdn.expand import service_address
 from providers.sdn.ledger import REST, Ledger, Record
 from providers.sdn.settings import PREFIX
@@ -118,6 +119,60 @@ def test_ports_keep_their_bits_when_the_fabric_grows_though_all_state_is_lost(tm
     assert all(before[dpid].items() <= after[dpid].items() for dpid in before)
     given = [bit for bits in after.values() for bit in bits.values()]
     assert len(set(given)) == len(given) == 14
+
+
+def test_a_new_port_does_not_get_the_bit_of_one_that_has_just_gone(tmp_path: Path) -> None:
+    site = ring(full_look=0)
+    simulator = Simulator(read_fabric(site))
+    with closing(at_work(site, simulator, tmp_path / "a")) as city:
+        city.turn()
+    given = bits_held(rule for rule in simulator.rules(1) if 1000 <= rule.priority < 1400)[4]
+    # A port that likes the very bit that has become free, and gets it where nothing rests.
+    free = {key: bit for key, bit in _all_bits(simulator).items() if key not in ("s1:4", "s3:4")}
+    names = (f"s{dpid}:{number}" for number in range(5, 250) for dpid in simulator.boxes)
+    new = next(name for name in names if allocate(free, [name])[name] == given)
+    far = "s1:250" if new.startswith("s3") else "s3:250"
+    smaller = replace(site, links={name: one for name, one in site.links.items() if name != "south"})
+    with closing(at_work(smaller, simulator, tmp_path / "a")) as city:
+        assert city.turn().succeeded
+    grown = replace(smaller, links={**smaller.links, "new": link("new", new, far)})
+    with closing(at_work(grown, simulator, tmp_path / "a")) as city:
+        assert city.turn().succeeded
+
+    assert _all_bits(simulator)[new] != given
+
+
+def _all_bits(simulator: Simulator) -> dict[str, int]:
+    return {
+        f"s{dpid}:{port}": bit
+        for dpid in simulator.boxes
+        for port, bit in bits_held(r for r in simulator.rules(dpid) if 1000 <= r.priority < 1400).items()
+    }
+
+
+def test_a_switch_that_refuses_a_rule_in_silence_is_found_out(tmp_path: Path) -> None:
+    site = ring(full_look=0)
+    simulator = Refusing(read_fabric(site))
+    service = deployed(tour(), TOUR, site, "hosts")
+    with closing(at_work(site, simulator, tmp_path / "a")) as city:
+        report = city.turn(service)
+        failed = {f.message for f in report.finished if f.outcome == "failed"}
+        simulator.refuses = False
+        repaired = city.turn(service)
+
+    assert failed
+    assert all("did not take" in message for message in failed)
+    assert repaired.succeeded
+
+
+class Refusing(Simulator):
+    """Switches that take every message and leave out rules with an entry."""
+
+    refuses = True
+
+    def write(self, dpid: int, change: Change) -> None:
+        kept = tuple(rule for rule in change.rules if not (self.refuses and rule.priority >= EDGE and not rule.table))
+        super().write(dpid, replace(change, rules=kept))
 
 
 def test_a_switch_that_lost_its_rules_gets_the_same_bits_again(tmp_path: Path) -> None:
