@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -18,12 +19,12 @@ from providers.sdn.provider import Sdn
 from providers.sdn.rules import Rule
 from providers.sdn.ryu import Ryu
 from providers.sdn.settings import PREFIX
-from specs.model import Deployment, Service
-from specs.values import digest
+from specs.model import Deployment, Service, Site
+from specs.values import Value, digest
 from tests.support.chains import State, Where, deployed
 from tests.testbed.sdn.fabric import RealFabric
 from tests.testbed.sdn.packets import Heard, Hosts, payloads
-from tests.testbed.sdn.sites import TOUR, function, limit, mac, tour, with_detours
+from tests.testbed.sdn.sites import TOUR, access_point, function, limit, link, mac, tour, with_detours
 from tests.testbed.sdn.turns import Tenant, tenant
 
 WEB = service_address(PREFIX, "web.tour.example.org")
@@ -129,6 +130,45 @@ def test_a_name_moves_without_a_change_in_the_core(clean_ring: RealFabric, city:
     assert hosts.hear(("edge-3", "fd00::1", b"from there"))["ap-1"][0].source == WEB
     assert hosts.hear(("edge-2", "fd00::1", b"not any more")) == {}
     assert core_rules(clean_ring) == before
+
+
+def test_a_device_that_moves_keeps_reaching_its_name(clean_ring: RealFabric, tmp_path: Path, hosts: Hosts) -> None:
+    # The host of edge-4 plays a second access point, and both know the address of the device.
+    tablet, counter = "fd00::9", Service(name="shop", nodes={"web": function("web")})
+    clean_ring.know("edge-2", tablet)
+    for place in ("ap-1", "edge-4"):
+        clean_ring.take(place, tablet)
+    where: Where = {"web": [("edge-2", 0, State.CONNECTED)]}
+    places = {"ap-1": ("ap-1", 1), "ap-2": ("edge-4", 4)}
+    core: list[dict[str, list[Rule]]] = []
+    for here, (host, number) in places.items():
+        site = two_points(clean_ring.site, {here: access_point({"tablet": tablet}, number)})
+        with closing(tenant(site, tmp_path / "state", clean_ring.address_of)) as city:
+            assert city.turn(deployed(counter, where, site, "hosts")).succeeded
+        forth = hosts.hear_from(host, tablet, WEB, b"from %d" % number)
+        back = hosts.hear(("edge-2", tablet, b"to %d" % number))
+        core.append(core_rules(clean_ring))
+
+        assert {place: [(one.source, one.payload) for one in heard] for place, heard in forth.items()} == {
+            "edge-2": [(tablet, b"from %d" % number)]
+        }
+        assert {place: [(one.source, one.mac) for one in heard] for place, heard in back.items()} == {
+            host: [(WEB, mac(number))]
+        }
+    assert core[0] == core[1]
+    assert hosts.hear_from("ap-1", tablet, WEB, b"not from here any more") == {}
+
+
+def two_points(site: Site, points: Mapping[str, Value]) -> Site:
+    """Give the ring with an access point in the place of edge-4, and devices where they are."""
+    empty: dict[str, Value] = {"ap-1": access_point({}, 1), "ap-2": access_point({}, 4)}
+    return replace(
+        site,
+        clusters={name: one for name, one in site.clusters.items() if name != "edge-4"},
+        links={**{name: one for name, one in site.links.items() if name != "rack-4"},
+               "air-2": link("air-2", "ap-2", "s3:2")},
+        properties={"access_points": {**empty, **points}},
+    )  # fmt: skip
 
 
 def test_a_cut_link_is_gone_round_and_its_return_taken(clean_ring: RealFabric, city: Tenant, hosts: Hosts) -> None:

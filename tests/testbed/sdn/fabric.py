@@ -80,6 +80,15 @@ class RealFabric:
         one, _ = self.fabric.trunks[link].ends
         run("ip", "-n", self.switches, "link", "set", _interface(one), "up" if up else "down")
 
+    def take(self, place: str, address: str) -> None:
+        """Give a host one address more."""
+        run("ip", "-n", self.namespace(place), "addr", "replace", f"{address}/128", "dev", "eth0", "nodad")
+
+    def know(self, place: str, address: str) -> None:
+        """Tell a host where to send frames for an address: to the fabric."""
+        to = ["lladdr", "02:00:00:00:ff:01", "dev", "eth0", "nud", "permanent"]
+        run("ip", "-n", self.namespace(place), "neigh", "replace", address, *to)
+
     def stop_switches(self) -> None:
         """End the switching process: every rule is lost."""
         self._end("ovs-vswitchd")

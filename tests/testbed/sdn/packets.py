@@ -91,6 +91,14 @@ class Hosts:
             self.say(place, destination, payload)
         return self.listen(quiet)
 
+    def hear_from(self, place: str, source: str, destination: str, payload: bytes) -> dict[str, list[Heard]]:
+        """Say something from another address of a host, and give what every host heard."""
+        self.hear(quiet=0.0)
+        with inside(self._fabric.namespace(place)), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as mouth:
+            mouth.bind((source, PORT))
+            mouth.sendto(payload, (destination, PORT))
+        return self.listen()
+
     def listen(self, quiet: float = 0.25) -> dict[str, list[Heard]]:
         """Give what every host hears until it is quiet."""
         heard: dict[str, list[Heard]] = {}
