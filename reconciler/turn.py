@@ -21,13 +21,16 @@ from reconciler.desire import Wish
 from reconciler.diff import Comparison, Seen
 from reconciler.holds import Limits, Switches
 from reconciler.kept import Kept
+from reconciler.lines import count
 from reconciler.pace import Patience
 from reconciler.plan import Case, Plan, PlanError, make_plan
 from reconciler.progress import Listener, Report
 from reconciler.secrets import Secrets
 from reconciler.settings import Settings, Sync
 from specs.catalogue import Catalogue
-from specs.model import Address, Desired
+from specs.errors import Severity
+from specs.model import Address, Desired, Role
+from specs.tosca.watches import rules_of
 from state.process import is_gone, this_process
 from state.store import Item, Outcome, Run, Store
 
@@ -61,7 +64,7 @@ class Look:
     seen: Seen
     comparison: Comparison
     findings: Mapping[str, tuple[Finding, ...]]
-    """By binding."""
+    """By binding; what is about none of them under an empty name."""
     providers: Mapping[str, Provider]
     """By binding."""
 
@@ -88,6 +91,8 @@ def look(ground: Ground, site: str, *, unmanaged: bool = False) -> Look:
         name: (*snapshots[name].findings, *provider.examine(wanted[name], snapshots[name]))
         for name, provider in wish.providers.items()
     }
+    if unwatched := tuple(_unwatched(wish)):
+        findings[""] = unwatched
     return Look(
         desired=desired,
         applied=applied,
@@ -96,6 +101,16 @@ def look(ground: Ground, site: str, *, unmanaged: bool = False) -> Look:
         findings=findings,
         providers=wish.providers,
     )
+
+
+def _unwatched(wish: Wish) -> Iterator[Finding]:
+    """Say whose alerts nobody watches, because the site names no provider that monitors."""
+    if any(Role.MONITORING in provider.roles for provider in wish.providers.values()):
+        return
+    for service in wish.services:
+        if rules := rules_of(service, wish.alerts):
+            what = f"{service.name} has {count(len(rules), 'alert')}, and nobody watches"
+            yield Finding(Severity.WARNING, f"{what}: {wish.site.name} names no provider that monitors, e.g. clmc")
 
 
 def _observe(providers: Mapping[str, Provider], scopes: Mapping[str, Scope]) -> dict[str, Snapshot]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.main import main
-from tests.support.alerting import STATE
+from tests.support.alerting import SITE, STATE
 from tests.support.metering import NOON
 from tests.support.watchtower import Tower, make_tower
 
@@ -86,6 +86,14 @@ def test_rules_of_metrics_that_do_not_answer_are_unknown(
     assert code == 2
     assert "tour-1  Synced  Unknown" in shown
     assert "file is not a database" in shown
+
+
+def test_alerts_that_nobody_watches_are_remarked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alone = SITE.replace("    clmc:\n      type: eu.ict-flame.nodes.Provider\n      properties: {plugin: clmc}\n", "")
+    tower = make_tower(tmp_path / "specs", {"sites/bristol.yaml": alone})
+    main(["-C", str(tower.folder), "plan"])
+
+    assert "tour-1 has 5 alerts, and nobody watches: bristol names no provider that monitors" in capsys.readouterr().out
 
 
 def test_a_test_shows_query_and_numbers_and_changes_nothing(tower: Tower, run: Run) -> None:
