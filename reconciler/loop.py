@@ -123,7 +123,8 @@ class Loop:
             self.poll(then_tick=False)
             self.look_after_alerts()
             turns = self.tick()
-            return self._goal is not None and all(turn.result() in _WELL for turn in turns)
+            well = self._goal is not None and all(turn.result() in _WELL for turn in turns)
+            return well and self._watch.is_current
         finally:
             self.close()
 
@@ -275,9 +276,11 @@ class Loop:
                 pace.due = _EVER
                 return
             match ending:
-                case Ending.FAILED:
+                case Ending.FAILED | Ending.BLIND:
                     pace.backoff = pace.backoff.after_failure()
                     pause = pace.backoff.pause(self._timing)
+                    if ending is Ending.BLIND:
+                        pause = min(pause, self._timing.drift)
                     logger.warning("%s %s: next try in %d s", site, goal.name, round(pause.total_seconds()))
                 case Ending.LOCKED:
                     pause = self._timing.backoff

@@ -34,6 +34,8 @@ class Ending(Enum):
     QUIET = auto()
     """There was nothing to do, or nothing that may be done now."""
     DONE = auto()
+    BLIND = auto()
+    """What could be seen is as it should be; the rest may not be."""
     FAILED = auto()
     LOCKED = auto()
     """Somebody else works on the site."""
@@ -71,14 +73,14 @@ class Turn:
         if plan.tripped:
             return Ending.FAILED
         if not plan.operations:
-            return Ending.QUIET
+            return Ending.BLIND if plan.unseen else Ending.QUIET
         with working_on(self.ground, self.site):
             seen, plan = self._plan(limits)
             if plan.tripped or not plan.operations:
                 return Ending.QUIET
             self._say(logging.INFO, f"{_amount(plan)}; applying because of {self.cause}")
             report = carry_out(self.ground, seen, plan, self.cause, listen=self._listen, interrupted=self.interrupted)
-        return self._ended(report)
+        return self._ended(report, plan)
 
     def _plan(self, limits: Limits) -> tuple[Look, Plan]:
         with collector.at_rest():
@@ -95,7 +97,7 @@ class Turn:
             self._say(logging.INFO, f"{what} outside its windows: it is looked at, and nothing is applied")
         return limits_now(self.ground.settings, self.site, suspensions, now)
 
-    def _ended(self, report: Report) -> Ending:
+    def _ended(self, report: Report, plan: Plan) -> Ending:
         failures = report.count(Outcome.FAILED)
         if report.interrupted:
             self._say(logging.WARNING, f"left off: {report.interrupted}")
@@ -105,7 +107,7 @@ class Turn:
             self._say(logging.WARNING, f"{count(failures, 'step')} failed and {left} were not done")
             return Ending.FAILED
         self._say(logging.INFO, "applied")
-        return Ending.DONE
+        return Ending.BLIND if plan.unseen else Ending.DONE
 
     def _listen(self, event: Progress) -> None:
         what = f"{event.operation.verb} {event.operation.step.address}"

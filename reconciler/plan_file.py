@@ -34,6 +34,8 @@ class PlanFile:
 def write_plan_file(file: Path, plan: PlanFile) -> None:
     """Write a plan; whole or not at all, and for its owner's eyes only."""
     content = {**plan.document, _OPTIONS: {**asdict(plan.choice), "planned": plan.sites}}
+    if not file.name or file.is_dir():
+        raise PlanError(f"the plan cannot be written to {file}: it is a folder; name a file")
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         os.close(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

@@ -35,6 +35,11 @@ class Watch:
     _folder: WorkTree | None = None
     _head: str = ""
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the head of the branch is valid and trusted."""
+        return self.good is not None and self.good.commit == self._head
+
     def look(self, store: Store) -> bool:
         """Look for a new commit and read it; tell whether `good` is another one now.
 

@@ -208,7 +208,9 @@ def _add_reading(command: Command) -> None:
     plan.add_argument("--out", metavar="FILE", default="", help="also write the plan to a file, for apply")
     plan.add_argument("--refresh-only", action="store_true", help="only show how the world has moved")
     plan.add_argument(
-        "--detailed-exitcode", action="store_true", help="end with 0 for no changes, 2 for changes, 1 for an error"
+        "--detailed-exitcode",
+        action="store_true",
+        help="end with 0 for no changes, 2 for changes, 1 for an error or where not everything could be seen",
     )
     command("status", "Show sites and services: whether they are in sync, how they do, what ran last")
     command("drift", "Show what the world changed; writes nothing anywhere")

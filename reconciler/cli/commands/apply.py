@@ -159,7 +159,7 @@ def _check(task: _Task, planned: Planned) -> None:
 
 def _carry_out(task: _Task, planned: Planned, screen: Screen, interrupt: Interrupt, *, quiet: bool) -> _Result:
     blocked = any(finding.severity is Severity.ERROR for finding in planned.view.findings)
-    ended = Exit.FAILED if blocked else Exit.DONE
+    ended = Exit.FAILED if blocked or planned.view.unseen else Exit.DONE
     if not planned.plan.operations and not planned.plan.tripped:
         return _Result(site=planned.site, exit=ended, planned=planned)
     with progress(planned.plan, screen) as listen:

@@ -60,6 +60,6 @@ def _detailed(planned: Planned) -> Planned:
 def _exit(options: Options, planned: list[Planned]) -> Exit:
     if not options.detailed_exitcode:
         return Exit.DONE
-    if options.refresh_only:
-        return Exit.DIFFERENT if any(item.view.drift for item in planned) else Exit.DONE
-    return Exit.DIFFERENT if any(item.plan.changes_world for item in planned) else Exit.DONE
+    if any(item.view.drift if options.refresh_only else item.plan.changes_world for item in planned):
+        return Exit.DIFFERENT
+    return Exit.FAILED if any(item.view.unseen for item in planned) else Exit.DONE

@@ -314,8 +314,21 @@ def test_what_is_down_is_said_and_left_alone(watched: Watched) -> None:
     watched.turn()
     faults.take_down(watched.world(), "@edge-1", "the power is off")
 
-    assert watched.turn(61) == [Ending.QUIET]
+    assert watched.turn(61) == [Ending.BLIND]
     assert watched.said("could not be seen: the power is off")
+
+
+def test_what_could_not_be_seen_is_looked_at_again_soon_but_not_later_than_usual(watched: Watched) -> None:
+    watched.city.commit({"reconciler.yaml": SETTINGS.replace("drift: 60s", "drift: 15s")})
+    watched.turn()
+    faults.take_down(watched.world(), "@edge-1", "the power is off")
+    watched.city.edit("default_instances: 2", "default_instances: 3")
+    endings = [watched.turn(seconds) for seconds in (1, 11, 16, 16)]
+    faults.bring_up(watched.world(), "@edge-1")
+
+    assert endings == [[Ending.BLIND]] * 4
+    assert watched.turn(16) == [Ending.DONE]
+    assert watched.said("applying because of push")
 
 
 def test_every_site_is_kept_on_its_own(watched: Watched) -> None:
@@ -366,3 +379,18 @@ def test_unsigned_commits_are_not_applied_where_signers_are_named(watched: Watch
 def test_once_takes_one_turn_on_every_site(watched: Watched) -> None:
     assert watched.loop.once()
     assert len(watched.addresses()) == 19
+
+
+def test_once_fails_when_the_latest_commit_is_no_good(watched: Watched) -> None:
+    assert watched.loop.once()
+    watched.city.commit({"specs/broken.yaml": BROKEN})
+
+    assert not watched.restart().once()
+    assert watched.said("is invalid, nothing of it is applied")
+
+
+def test_once_fails_when_not_all_could_be_seen(watched: Watched) -> None:
+    assert watched.loop.once()
+    faults.take_down(watched.world(), "@edge-1", "the power is off")
+
+    assert not watched.restart().once()

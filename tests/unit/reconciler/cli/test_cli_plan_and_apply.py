@@ -194,9 +194,19 @@ def test_what_is_down_is_left_alone(city: City) -> None:
     city.run("sandpit", "down", "*", "--reason", "the power is off")
     ended = city.run("plan", "--detailed-exitcode")
 
-    assert ended.code == 0
+    assert ended.code == 1
     assert f"  ? {STORAGE}  # the power is off" in ended.out
     assert ended.out.endswith("No changes. 19 resources unknown.\n")
+    assert city.run("plan").code == 0
+    assert city.run("plan", "--refresh-only", "--detailed-exitcode").code == 1
+
+
+def test_an_apply_that_could_not_see_all_it_was_asked_for_fails(city: City) -> None:
+    city.run("apply", "--auto-approve")
+    city.run("sandpit", "down", "@edge-1")
+
+    assert city.run("apply", "--auto-approve").code == 1
+    assert city.run("apply", "--auto-approve", "--target", STORAGE).code == 0
 
 
 def test_the_breaker_stops_a_mass_change_until_it_is_allowed(city: City) -> None:
@@ -223,6 +233,14 @@ def plan_file(city: City, tmp_path: Path) -> Path:
 
 def test_a_plan_file_is_for_its_owner_only(plan_file: Path) -> None:
     assert stat.S_IMODE(plan_file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("place", ["", ".", "/", "none/plan"])
+def test_a_plan_file_that_cannot_be_written_is_named(city: City, place: str) -> None:
+    ended = city.run("plan", "--out", str(city.folder / place))
+
+    assert ended.code == 1
+    assert ended.err.startswith("error: the plan cannot be written to ")
 
 
 def test_a_plan_file_is_applied_without_asking(city: City, plan_file: Path) -> None:
