@@ -38,14 +38,17 @@ _FOLLOWED = frozenset({"host", "binding", "virtualBinding"})
 _FLOATING_IP = "tosca.nodes.network.FloatingIP"
 _PLACES = ("clusters", "tier", "location", "labels", "spread", "anti_affinity")
 """The properties by which a placement policy says where its targets go."""
+MOST_ENDPOINTS = 20_000
+"""Of one service on one site; a mistyped number must not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Spot:
-    """One instance of a node on a cluster."""
+class _Row:
+    """Some instances of a node on a cluster, with indexes from `first` on."""
 
     cluster: str
-    index: int
+    count: int
+    first: int = 0
     state: LifecycleState = LifecycleState.CONNECTED
 
 
@@ -58,31 +61,40 @@ class _Placement:
     def __init__(self, site: Site, service: Service) -> None:
         self._site = site
         self._service = service
-        self._spots: dict[str, Sequence[_Spot]] = {}
+        self._rows: dict[str, Sequence[_Row]] = {}
         self._attached = _attachments(service)
         self._policies = _placement_policies(service)
         self._neighbours = _neighbours(service)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Give every endpoint in the order of subjects."""
+        """Give every endpoint in the order of subjects; none if there are more than anybody can mean."""
+        if self.number() > MOST_ENDPOINTS:
+            return ()
         found: list[Endpoint] = []
         for name, node in self._service.nodes.items():
             if self._is_located(node):
-                found.extend(self._located(name, spot) for spot in self._spots_of(node, ()))
+                for row in self._rows_of(node, ()):
+                    found.extend(self._located(name, row))
             else:
                 found.append(self._of_site(name))
         return tuple(sorted(found, key=lambda endpoint: endpoint.subject))
 
-    def _located(self, node: str, spot: _Spot) -> Endpoint:
-        return Endpoint(
-            site=self._site.name,
-            service=self._service.name,
-            node=node,
-            cluster=spot.cluster,
-            index=spot.index,
-            state=spot.state,
-            binding=self._site.clusters[spot.cluster].binding,
-        )
+    def number(self) -> int:
+        """Count the endpoints on clusters without making them."""
+        located = filter(self._is_located, self._service.nodes.values())
+        return sum(row.count for node in located for row in self._rows_of(node, ()))
+
+    def _located(self, node: str, row: _Row) -> Iterable[Endpoint]:
+        for index in range(row.first, row.first + row.count):
+            yield Endpoint(
+                site=self._site.name,
+                service=self._service.name,
+                node=node,
+                cluster=row.cluster,
+                index=index,
+                state=row.state,
+                binding=self._site.clusters[row.cluster].binding,
+            )
 
     def _of_site(self, node: str) -> Endpoint:
         return Endpoint(
@@ -101,39 +113,37 @@ class _Placement:
         name = name or self._attached.get(node.name, "")
         return self._service.nodes.get(name)
 
-    def _spots_of(self, node: Node, followers: tuple[str, ...]) -> Sequence[_Spot]:
-        if node.name not in self._spots:
+    def _rows_of(self, node: Node, followers: tuple[str, ...]) -> Sequence[_Row]:
+        if node.name not in self._rows:
             leader = self._leader(node)
             if node.is_a(FUNCTION):
-                spots = self._of_function(node)
+                rows = self._of_function(node)
             elif leader is not None and leader.name not in followers:
-                spots = self._spots_of(leader, (*followers, node.name)) if self._is_located(leader) else ()
+                rows = self._rows_of(leader, (*followers, node.name)) if self._is_located(leader) else ()
             else:
-                spots = self._chosen(node)
-            self._spots[node.name] = spots
-        return self._spots[node.name]
+                rows = self._chosen(node)
+            self._rows[node.name] = rows
+        return self._rows[node.name]
 
-    def _of_function(self, node: Node) -> Sequence[_Spot]:
+    def _of_function(self, node: Node) -> Sequence[_Row]:
         """Give the instances on every cluster, and behind those that are connected the idle ones of the pool."""
         count, pool = _instances(node), _pool(self._service, node)
-        found: list[_Spot] = []
+        found: list[_Row] = []
         for cluster, state in self._service.states.get(node.name, {}).items():
             if cluster not in self._site.clusters or state is LifecycleState.UNPLACED:
                 continue
-            found.extend(_Spot(cluster, index, state) for index in range(count))
+            found.append(_Row(cluster, count, state=state))
             if state is LifecycleState.CONNECTED:
-                idle = range(count, count + pool)
-                found.extend(_Spot(cluster, index, LifecycleState.BOOTED) for index in idle)
+                found.append(_Row(cluster, pool, first=count, state=LifecycleState.BOOTED))
         return found
 
-    def _chosen(self, node: Node) -> Sequence[_Spot]:
+    def _chosen(self, node: Node) -> Sequence[_Row]:
         clusters, spread = self._clusters_for(node)
+        count = _instances(node)
         if not spread or not clusters:
-            return [_Spot(cluster, index) for cluster in clusters for index in range(_instances(node))]
-        counts = dict.fromkeys(clusters, 0)
-        for number in range(_instances(node)):
-            counts[clusters[number % len(clusters)]] += 1
-        return [_Spot(cluster, index) for cluster, count in counts.items() for index in range(count)]
+            return [_Row(cluster, count) for cluster in clusters]
+        each, rest = divmod(count, len(clusters))
+        return [_Row(cluster, each + (number < rest)) for number, cluster in enumerate(clusters)]
 
     def _clusters_for(self, node: Node) -> tuple[Sequence[str], bool]:
         """Give the clusters a node goes to, and whether its instances are dealt out among them."""
@@ -161,7 +171,7 @@ class _Placement:
             ring = sorted({other for one in ring for other in self._neighbours[one]} - seen)
             seen.update(ring)
             located = [self._service.nodes[one] for one in ring if self._is_located(self._service.nodes[one])]
-            clusters = [spot.cluster for node in located for spot in self._spots_of(node, ())]
+            clusters = [row.cluster for node in located for row in self._rows_of(node, ()) if row.count]
             if clusters:
                 return min(self._site.clusters[cluster].binding for cluster in clusters)
         default = default_cluster(self._site)
@@ -217,7 +227,7 @@ def _instances(node: Node) -> int:
     for key in ("default_instances", "min_instances"):
         value = scalable.get(key)
         if isinstance(value, int):
-            return value
+            return max(0, value)
     return 1
 
 
@@ -317,7 +327,10 @@ def overloads(site: Site, demands: Iterable[Demand]) -> tuple[str, ...]:
 
 def _unplaced(site: Site, deployment: Deployment) -> Iterable[str]:
     service = deployment.service
-    for name in _Placement(site, service).unplaced():
+    placement = _Placement(site, service)
+    if not deployment.endpoints and (number := placement.number()) > MOST_ENDPOINTS:
+        yield f"{service.name} would have {number} endpoints on {site.name}; at most {MOST_ENDPOINTS} are kept"
+    for name in placement.unplaced():
         yield f"no cluster of {site.name} fits the placement of {service.name}/{name}; clusters: {_names(site)}"
 
 

@@ -274,3 +274,29 @@ def test_a_placement_that_fits_nowhere_is_told(nodes: str, rest: str) -> None:
     found = capacity_findings(SITE, [placed(nodes, rest)])
 
     assert found == ("no cluster of lab fits the placement of shop/box; clusters: dc-1, dc-2, edge-1, edge-2",)
+
+
+def test_more_endpoints_than_anybody_can_mean_are_told_and_not_made() -> None:
+    crowd = "capabilities: {scalable: {properties: {default_instances: 1000, max_instances: 1000}}}"
+    deployment = placed("\n".join(f"s{number}: {{type: tosca.nodes.Compute, {crowd}}}" for number in range(21)))
+
+    assert deployment.endpoints == ()
+    assert capacity_findings(SITE, [deployment]) == ("shop would have 21000 endpoints on lab; at most 20000 are kept",)
+
+
+def test_a_number_no_type_bounds_is_bounded_all_the_same() -> None:
+    spec = (
+        service_document("a: {type: my.Crowd}\nb: {type: my.Debt}")
+        + """
+capability_types:
+  my.Many: {derived_from: tosca.capabilities.Root, properties: {default_instances: {type: integer, default: COUNT}}}
+  my.Less: {derived_from: tosca.capabilities.Root, properties: {default_instances: {type: integer, default: -COUNT}}}
+node_types:
+  my.Crowd: {derived_from: tosca.nodes.Container.Application, capabilities: {scalable: {type: my.Many}}}
+  my.Debt: {derived_from: tosca.nodes.Container.Application, capabilities: {scalable: {type: my.Less}}}
+""".replace("COUNT", "1000000000000000000")
+    )
+    deployment = place(SITE, service(spec))
+
+    assert deployment.endpoints == ()
+    assert "1000000000000000000 endpoints" in capacity_findings(SITE, [deployment])[0]
