@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from apscheduler.executors.pool import ThreadPoolExecutor  # type: ignore[import-untyped]  # it ships no types
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]  # it ships no types
@@ -88,10 +89,11 @@ def may_apply(windows: Iterable[Window], now: datetime) -> bool:
 
 def is_open(window: Window, now: datetime) -> bool:
     """Tell whether a window is open: whether it began less than its duration ago."""
-    began = _trigger(window.start).get_next_fire_time(None, now - window.duration + timedelta(microseconds=1))
+    since = now - window.duration + timedelta(microseconds=1)
+    began = _trigger(window.start, window.timezone).get_next_fire_time(None, since)
     return began is not None and began <= now
 
 
 @lru_cache(maxsize=128)
-def _trigger(start: str) -> CronTrigger:
-    return CronTrigger(timezone=UTC, **read_cron(start))
+def _trigger(start: str, timezone: str) -> CronTrigger:
+    return CronTrigger(timezone=ZoneInfo(timezone), **read_cron(start))

@@ -15,11 +15,13 @@ class Window:
     """When the loop may apply: a cron expression for its start, and how long it lasts."""
 
     start: str
-    """Five cron fields in UTC, e.g. `0 22 * * *`."""
+    """Five cron fields, e.g. `0 22 * * mon-fri`; where day and weekday are both given, both must fit."""
     duration: timedelta
     """How long it stays open, e.g. `4h`."""
     allow: bool = True
     """`false` makes it a window in which nothing is applied."""
+    timezone: str = "UTC"
+    """Whose clock `start` is read on, e.g. `Europe/London`; summer time counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

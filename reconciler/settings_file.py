@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from reconciler.cron import read_cron
 from reconciler.settings import FILE, Alerting, Breaker, Settings, SiteSettings, Sync, Timing, Window
@@ -126,12 +127,22 @@ def _sync(cursor: Cursor, base: Sync) -> Sync:
 
 
 def _window(cursor: Cursor) -> Window:
-    fields = cursor.fields(frozenset({"start", "duration", "allow"}), required=("start", "duration"))
+    fields = cursor.fields(frozenset({"start", "duration", "allow", "timezone"}), required=("start", "duration"))
     return Window(
         start=_take(fields, "start", _cron, "0 0 * * *"),
         duration=_take(fields, "duration", _pause, timedelta(hours=1)),
         allow=_take(fields, "allow", _switch, True),
+        timezone=_take(fields, "timezone", _timezone, "UTC"),
     )
+
+
+def _timezone(cursor: Cursor) -> str:
+    name = cursor.text()
+    try:
+        return ZoneInfo(name).key
+    except (KeyError, ValueError, OSError):  # unknown, a path that leads elsewhere, a folder of zones
+        cursor.error("wrong-value", f"there is no time zone {name!r} here; write one such as Europe/London")
+        return "UTC"
 
 
 def _breaker(cursor: Cursor, base: Breaker) -> Breaker:

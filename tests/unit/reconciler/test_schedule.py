@@ -28,6 +28,30 @@ def test_weekdays_are_those_of_cron() -> None:
     assert not is_open(sundays, SUNDAY + timedelta(days=1))
 
 
+@pytest.mark.parametrize(
+    ("day", "opens", "closes"),
+    [
+        (datetime(2026, 1, 10, tzinfo=UTC), 22, 26),
+        (datetime(2026, 7, 10, tzinfo=UTC), 21, 25),
+        (datetime(2026, 3, 28, tzinfo=UTC), 22, 26),  # the clock goes forward within it
+        (datetime(2026, 10, 24, tzinfo=UTC), 21, 25),  # the clock goes back within it
+    ],
+)
+def test_a_window_opens_by_the_clock_of_its_time_zone(day: datetime, opens: int, closes: int) -> None:
+    window = Window(start="0 22 * * *", duration=timedelta(hours=4), timezone="Europe/London")
+    moments = [day + timedelta(hours=12, minutes=30 * step) for step in range(32)]
+    open_at = [(moment - day) / timedelta(hours=1) for moment in moments if is_open(window, moment)]
+
+    assert (open_at[0], open_at[-1] + 0.5) == (opens, closes)
+
+
+def test_a_window_that_begins_when_the_clock_goes_forward_still_opens() -> None:
+    window = Window(start="30 1 * * *", duration=timedelta(hours=2), timezone="Europe/London")
+
+    assert is_open(window, datetime(2026, 3, 29, 2, 0, tzinfo=UTC))
+    assert not is_open(window, datetime(2026, 3, 29, 4, 0, tzinfo=UTC))
+
+
 def test_without_windows_the_loop_may_always_apply() -> None:
     assert may_apply((), SUNDAY)
 

@@ -18,6 +18,9 @@ def read(text: str) -> Settings:
     return settings
 
 
+WINDOW = "defaults: {sync: {windows: [{start: 0 0 * * *, duration: 1h,"
+
+
 def faults(text: str) -> list[str]:
     _, found = read_settings(Files({"reconciler.yaml": text}))
     return [f"{d.line}:{d.column} {d.message}" for d in found if d.severity is Severity.ERROR]
@@ -92,6 +95,10 @@ sites: {bristol: {sync: {auto_apply: true}, services: {shop: {self_heal: true}}}
         ("defaults: {parallelism: true}", "1:25", "a whole number from 1 to 1000"),
         ("defaults: {sync: {windows: [{start: 0 0 * *, duration: 1h}]}}", "1:37", "five fields"),
         ("defaults: {sync: {windows: [{start: 0 0 * * *}]}}", "1:29", "needs 'duration'"),
+        (f"{WINDOW} timezone: Bristol}}]}}}}", "1:72", "no time zone 'Bristol' here"),
+        (f"{WINDOW} timezone: ../../../etc/passwd}}]}}}}", "1:72", "no time zone"),
+        (f"{WINDOW} timezone: Europe}}]}}}}", "1:72", "no time zone"),
+        (f"{WINDOW} timezone: ''}}]}}}}", "1:72", "no time zone"),
         ("sites: [bristol]", "1:8", "must be a mapping"),
         ("[]", "1:1", "must be a mapping"),
         ("id: {a: 1}", "1:5", "must be text"),
@@ -117,7 +124,7 @@ branch: production
 include: [specs/**/*.yaml]
 timing: {poll: 10s, jitter: 0s, drift: 2m30s, backoff: 1.5s, longest_backoff: 1h}
 defaults:
-  sync: {auto_apply: true, windows: [{start: "0 22 * * *", duration: 4h, allow: false}]}
+  sync: {auto_apply: true, windows: [{start: "0 22 * * *", duration: 4h, allow: false, timezone: Europe/London}]}
   services: {shop: {prune: true}}
   breaker: {share: 0.5, count: 3}
   health_deadline: 1d12h
