@@ -9,10 +9,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 _FOLDER = Path(__file__).parents[1] / "types"
-_VERSIONED = re.compile(
-    r"(flame_definitions|flame_clmc_alerts_definitions|kubernetes_definitions|openstack_definitions)"
-    r"([-_.]?v?[0-9][A-Za-z0-9._-]*)?\.ya?ml"
-)
+_VERSIONED = re.compile(r"([a-z_]+_definitions)([-_.]?v?[0-9][A-Za-z0-9._-]*)?\.ya?ml")
+_SECTION = re.compile(r"(\w+_types):")
+_TYPE = re.compile(r"  ([\w.-]+):")
 
 PREFIX = "shipped:"
 """What the paths of shipped files begin with in diagnostics; no path of a repository does."""
@@ -30,6 +29,24 @@ def shipped(import_name: str) -> str:
     match = _VERSIONED.fullmatch(import_name)
     path = f"{PREFIX}{match[1]}.yaml" if match else ""
     return path if path in contents() else ""
+
+
+def who_defines(section: str, name: str) -> str:
+    """Give the name by which the shipped file that defines a type is imported; empty if none does."""
+    return _definers().get((section, name), "")
+
+
+@cache
+def _definers() -> Mapping[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = {}
+    for path in contents():
+        file, section = path.removeprefix(PREFIX), ""
+        for line in read(path).decode().splitlines() if shipped(file) else ():
+            if of := _SECTION.match(line):
+                section = of[1]
+            elif of := _TYPE.match(line):
+                found[(section, of[1])] = file
+    return found
 
 
 def read(path: str) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from specs.tosca import library
 from specs.tosca.cursor import Cursor
 from specs.tosca.definitions import PRIMITIVES, Kind, Type
 from specs.tosca.typebuilder import build
@@ -119,7 +120,9 @@ class TypeSpace:
         name = cursor.text()
         full = self.full_name(kind, name, scope)
         if cursor.is_text and not full:
-            hint = suggest(name, self.names(kind)) or "; define it or import the file that does"
+            file = library.who_defines(kind.section, name)
+            hint = f"; import {file}, which defines it" if file else suggest(name, self.names(kind))
+            hint = hint or "; define it or import the file that does"
             cursor.error("unknown-type", f"there is no {kind} type {name!r}{hint}")
         return full
 

@@ -8,7 +8,7 @@ from specs.tosca.imports import Documents, follow
 from specs.tosca.typesystem import TypeSpace
 from specs.tosca.verification import verify
 from tests.support.files import Files
-from tests.support.spec_files import HEAD, document, faults, messages, service
+from tests.support.spec_files import HEAD, document, faults, messages, service, service_document
 
 USE = "topology_template: {node_templates: {n: {type: my.Node}}}"
 
@@ -210,3 +210,68 @@ def test_a_profile_for_nfv_brings_its_types() -> None:
 
     assert service(nfv).nodes["n"].types[:2] == ("tosca.nodes.nfv.VDU", "tosca.nodes.Compute")
     assert faults(text.format("tosca_simple_yaml_1_3")) == ["2 unknown-type"]
+
+
+PRODUCTS = """
+    shop:
+      type: tosca.nodes.WebApplication.WordPress
+      properties: {context_root: shop}
+      requirements:
+        - host: apache
+        - database_endpoint: {node: shelves, relationship: my.Connection}
+    news:
+      type: tosca.nodes.WebApplication
+      requirements: [host: nodejs]
+    apache: {type: tosca.nodes.WebServer.Apache, requirements: [host: web]}
+    nodejs:
+      type: tosca.nodes.WebServer.Nodejs
+      properties: {github_url: 'http://example.org/news'}
+      requirements: [host: web]
+    shelves:
+      type: tosca.nodes.Database.MySQL
+      properties: {name: shelves, user: shop, password: {get_secret: shelves}, port: {get_property: [mysql, port]}}
+      artifacts: {rows: {file: rows.sql, type: tosca.artifacts.File}}
+      requirements: [host: mysql]
+      interfaces:
+        Standard: {create: {implementation: fill.sh, inputs: {rows: {get_artifact: [SELF, rows]}}}}
+    mysql:
+      type: tosca.nodes.DBMS.MySQL
+      properties: {root_password: {get_secret: mysql}}
+      requirements: [host: {node_filter: {capabilities: [{host: {properties: [num_cpus: {in_range: [2, 8]}]}}]}}]
+    web: {type: tosca.nodes.Compute}
+    big: {type: tosca.nodes.Compute, capabilities: {host: {properties: {num_cpus: 4, mem_size: 4 GB}}}}
+"""
+
+
+@pytest.mark.parametrize("version", ["1_0", "1_2", "1_3"])
+def test_the_products_of_the_examples_of_the_standard_can_be_imported(version: str) -> None:
+    connection = "relationship_types: {my.Connection: {derived_from: tosca.relationships.ConnectsTo}}\n"
+    text = service_document(PRODUCTS, imports="tosca_non_normative_definitions.yaml") + connection
+    text = text.replace("tosca_simple_yaml_1_3", f"tosca_simple_yaml_{version}")
+    found = service(text, **{"specs/rows.sql": "", "specs/fill.sh": ""})
+
+    assert f"tosca_simple_yaml_{version}" in text
+    assert found.nodes["mysql"].properties["port"] == 3306
+    assert [one.node for one in found.nodes["mysql"].requirements] == ["big"]
+
+
+def test_a_repository_may_define_the_products_its_own_way() -> None:
+    own = types(
+        "node_types: {tosca.nodes.WebServer.Apache: {derived_from: tosca.nodes.Root, properties: {p: {type: string}}}}"
+    )
+    use = "n: {type: tosca.nodes.WebServer.Apache, properties: {p: x}}"
+
+    assert service(own.replace("n: {type: my.Node}", use)).nodes["n"].properties == {"p": "x"}
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("tosca.nodes.DBMS.MySQL", "tosca_non_normative_definitions.yaml"),
+        ("eu.ict-flame.nodes.ServiceFunction", "flame_definitions.yaml"),
+    ],
+)
+def test_a_type_that_lacks_its_import_is_told_with_the_file(name: str, file: str) -> None:
+    found = messages(document(f"topology_template: {{node_templates: {{n: {{type: {name}}}}}}}\n"))
+
+    assert f"there is no node type {name!r}; import {file}, which defines it" in found
