@@ -119,7 +119,7 @@ def _put_together(wish: Wish, linked: Mapping[str, Linked], fresh: Iterable[tupl
         _graph_faults(resources, {*(one for _, one in fresh), *(one for one in linked.values() if one.crosses)})
     )
     if faults:
-        raise DesireError(wish.site.name, faults)
+        raise DesireError(wish.site.name, dict.fromkeys(faults))
     nodes = frozenset[Subject]().union(*(one.part.nodes for one in linked.values()))
     return Desired(site=wish.site.name, commit=wish.commit, resources=resources, nodes=nodes)
 

@@ -50,15 +50,16 @@ def guarded(options: Options, module: str) -> Exit:
         return _internal(error, screen, verbose=options.verbose)
 
 
-def say(error: ReconcilerError, screen: Screen) -> Exit:
-    """Show an error of ours and give its exit code."""
+def say(error: ReconcilerError, screen: Screen, site: str = "") -> Exit:
+    """Show an error of ours, with the site it is about, and give its exit code."""
     match error:
         case SpecError(diagnostics=diagnostics):
             screen.note(*map(diagnostic_line, diagnostics))
             faults = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
             screen.error(f"the specs are invalid: {faults} {'fault' if faults == 1 else 'faults'}")
         case _:
-            screen.error(str(error))
+            text = str(error)
+            screen.error(text if text.startswith(site) else f"{site}: {text}")
     return exit_of(error)
 
 

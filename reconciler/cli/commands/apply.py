@@ -143,7 +143,7 @@ def _one(task: _Task, site: str, screen: Screen, interrupt: Interrupt, *, quiet:
             _check(task, planned)
             return _carry_out(task, planned, screen, interrupt, quiet=quiet)
     except ReconcilerError as error:
-        say(error, screen)
+        say(error, screen, site)
         return _Result(site=site, exit=exit_of(error), error=str(error))
 
 

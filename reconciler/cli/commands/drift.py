@@ -36,8 +36,8 @@ def run(options: Options, screen: Screen) -> Exit:
         else:
             _show(planned, screen)
         warn_of(left_behind(ground, choice), screen)
-        for fault in failed.values():
-            say(fault, screen)
+        for site, fault in failed.items():
+            say(fault, screen, site)
     return _exit(planned, failed)
 
 

@@ -38,8 +38,8 @@ def run(options: Options, screen: Screen) -> Exit:
         elif planned or not failed:
             show_plans(map(_detailed, planned) if options.verbose else planned, screen)
         warn_of(left_behind(ground, choice), screen)
-        for fault in failed.values():
-            say(fault, screen)
+        for site, fault in failed.items():
+            say(fault, screen, site)
         if failed:
             return worst(map(exit_of, failed.values()))
         if options.out:

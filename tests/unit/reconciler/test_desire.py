@@ -142,8 +142,8 @@ def test_secrets_get_their_digest() -> None:
     assert linked(web).resources[web.address].properties["env"] == {"TOKEN": Secret("token", "digest of token")}
 
 
-def test_all_faults_are_told_at_once() -> None:
-    web = made("web@edge-1.0", key=Secret("unknown"))
+def test_all_faults_are_told_at_once_and_each_once() -> None:
+    web = made("web@edge-1.0", key=Secret("unknown"), again=Secret("unknown"))
     told = faults(web, web, made("db@edge-1.0", "bristol/shop/none:memory.plain"))
 
     assert len(told) == 3

@@ -385,6 +385,15 @@ def test_a_site_that_cannot_be_planned_does_not_hide_the_others(twins: City) -> 
     assert "another: " in ended.document["errors"][0]["message"]
 
 
+@pytest.mark.parametrize("command", ["plan", "drift", "apply --auto-approve"])
+def test_an_error_says_which_site_it_is_about(twins: City, command: str) -> None:
+    twins.edit("plugin: sandpit", "plugin: nosuch", "sites/another.yaml")
+    ended = twins.run(*command.split())
+
+    assert ended.code == 1
+    assert "error: another: no provider 'nosuch'" in ended.err
+
+
 def test_a_site_without_the_service_that_was_asked_for_is_left_alone(twins: City) -> None:
     spec = (twins.folder / "specs/vr-tour.yaml").read_text()
     twins.commit(
