@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import inputs
 from benchmarks.generate import commit_everything, new_repository
-from benchmarks.process import Command
+from benchmarks.process import Command, surroundings
 
 ENVIRONMENTS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tosca-reconciler" / "peers"
 """Where peers are installed once and for all."""
@@ -83,7 +83,7 @@ def _said(line: Sequence[str]) -> str:
 
 
 def _run(command: Command) -> None:
-    environment = {**os.environ, **command.environment}
+    environment = {**surroundings(), **command.environment}
     done = subprocess.run(
         command.line, cwd=command.folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -109,6 +109,11 @@ def _forget(folder: Path) -> None:
     """Drop what was kept of the documents; the records of what is deployed stay."""
     with closing(sqlite3.connect(folder / ".reconciler" / "state.db")) as state, state:
         state.execute("DELETE FROM cache")
+
+
+def _forget_answer(folder: Path) -> None:
+    """Drop what the last plan said, so that the world is looked at again."""
+    (folder / ".reconciler" / "answer.json").unlink(missing_ok=True)
 
 
 def _our_version() -> str:
@@ -165,10 +170,18 @@ def _terraform_version() -> str:
 
 
 OURS = "reconciler"
+OURS_LOOKING = "reconciler-looking"
 OURS_COLD = "reconciler-cold"
 
 PEERS = (
     Peer(name=OURS, asked="reconciler plan", prepare=_reconciler, version=_our_version),
+    Peer(
+        name=OURS_LOOKING,
+        asked="reconciler plan, world looked at",
+        prepare=_reconciler,
+        before=_forget_answer,
+        version=_our_version,
+    ),
     Peer(
         name=OURS_COLD, asked="reconciler plan, cache lost", prepare=_reconciler, before=_forget, version=_our_version
     ),

@@ -45,6 +45,11 @@ sys.exit(os.waitstatus_to_exitcode(status) & 255)
 """Starts and measures a command. A process begins with the peak memory of what starts it; this one is small."""
 
 
+def surroundings() -> dict[str, str]:
+    """Give the environment without the wish not to keep compiled code: nobody runs installed programs like that."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def measure(command: Command) -> tuple[Cost, str]:
     """Run a command to its end and give what it took and what it printed; `SystemExit` if it fails."""
     reading, writing = os.pipe()
@@ -52,7 +57,7 @@ def measure(command: Command) -> tuple[Cost, str]:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(writing), *command.line],
             cwd=command.folder,
-            env={**os.environ, **command.environment},
+            env={**surroundings(), **command.environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,

@@ -16,6 +16,7 @@ import signal
 import sys
 from typing import NoReturn
 
+import specs.judge.forgone  # noqa: F401 - has to come before the parser
 from specs.judge.channel import ChannelClosed, NoAnswer, packed, receive, seconds_of, send, unpacked
 from specs.judge.parser import Parser
 

@@ -308,3 +308,13 @@ def test_a_child_at_work_ends_with_the_process_that_made_it() -> None:
 
         wait_until(lambda: not is_running(child))
         asking.join()
+
+
+def test_its_process_has_no_library_for_the_network() -> None:
+    program = "import sys, specs.judge.worker as _, requests; print(hasattr(requests, 'get'), *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    answer, *modules = done.stdout.split()
+
+    assert answer == "False"
+    assert "toscaparser.tosca_template" in modules
+    assert "urllib3" not in modules
