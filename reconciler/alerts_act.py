@@ -43,6 +43,10 @@ _LONGEST = timedelta(hours=1)
 _SEARCHED = 300
 """Commits that are searched for the one of a firing."""
 _ATTEMPTS = 5
+_UNSIGNED = (
+    "only signed commits are applied, and git signs none here;"
+    " set commit.gpgsign=true, gpg.format=ssh and user.signingkey"
+)
 _AT_ONCE = 20_000
 """Open firings that are decided in one round."""
 
@@ -93,7 +97,8 @@ class Desk:
             if service is not None and ended.outcome is Outcome.DONE and not _is_proposal(ended):
                 touched.add(service.name)
                 commits += 1
-        store.settle(*settled)
+        if settled:
+            store.settle(*settled)
         return commits
 
     def _services_of(self, reading: Reading) -> Services:
@@ -187,6 +192,8 @@ class Desk:
         if patch.mode is Mode.REPORT:
             return end.of(Outcome.DONE, f"only reported: {what}")
         try:
+            if patch.mode is Mode.COMMIT and reading.settings.allowed_signers and not self._opened(store).signs:
+                return end.of(Outcome.FAILED, f"{_UNSIGNED}; it asks for: {what}")
             commit = self._committed(store, end.firing, patch)
         except OvertakenError as error:
             return end.of(Outcome.CANCELLED, str(error))

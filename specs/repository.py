@@ -171,6 +171,11 @@ class Repository:
         with explained(f"cannot read the history of {self._shown}"):
             return first == second or self._git.descendant_of(second, first)
 
+    @property
+    def signs(self) -> bool:
+        """Whether git's configuration wants commits signed with an ssh key."""
+        return self._setting("commit.gpgsign") == "true" and self._setting("gpg.format") == "ssh"
+
     def verify_signature(self, commit: str, allowed_signers: Path) -> str:
         """Give the name under which the allowed signers file knows who signed a commit.
 
@@ -316,7 +321,7 @@ class Repository:
     ) -> pygit2.Oid:
         """Make a commit, signed where git's configuration wants commits signed with an ssh key."""
         parents = [below.id] if below is not None else []
-        if self._setting("commit.gpgsign") != "true" or self._setting("gpg.format") != "ssh":
+        if not self.signs:
             return self._git.create_commit(None, signature, signature, message, tree, list(parents))
         text = str(self._git.create_commit_string(signature, signature, message, tree, list(parents)))
         made = signed(text.encode("utf-8", "surrogateescape"), self._setting("user.signingkey"))

@@ -22,6 +22,7 @@ from state.store import AlertState, Firing, Outcome, Store
 from tests.support.alerting import ALERTS, SERVICE, SETTINGS, SITE, STATE
 from tests.support.metering import NOON
 from tests.support.watchtower import Tower, make_tower
+from tests.testbed.git.servers import make_key
 
 SERVER = "bristol/tour-1/storage@edge-1.0:sandpit.server"
 EDGE = f"edge-1: {STATE}"
@@ -295,6 +296,30 @@ def test_a_proposal_waits_on_a_branch(tmp_path: Path) -> None:
     assert SERVER not in tower.world()
     assert tower.firings()[0].message.startswith("proposed on reconciler/tour-1/crowd/many_requests: storage")
     tower.close()
+
+
+@pytest.mark.parametrize("signs", [False, True])
+def test_where_commits_must_be_signed_an_alert_signs_its_own_or_makes_none(
+    tower: Tower, tmp_path: Path, signs: bool
+) -> None:
+    make_key(tmp_path / "key")
+    config = pygit2.Repository(str(tower.folder)).config
+    config["commit.gpgsign"], config["gpg.format"] = "true", "ssh"
+    config["user.signingkey"] = str(tmp_path / "key")
+    signers = f"ann@example.org {(tmp_path / 'key.pub').read_text()}"
+    (tower.folder / ".reconciler" / "signers").write_text(signers)
+    tower.commit("reconciler.yaml", "id: ", f"allowed_signers: {tower.folder}/.reconciler/signers\nid: ")
+    tower.turn()
+    config["commit.gpgsign"] = str(signs).lower()
+    tower.measure(requests=120)
+    tower.wait(1)
+    tower.alerts()
+    (firing,) = tower.firings()
+
+    assert firing.outcome is (Outcome.DONE if signs else Outcome.FAILED)
+    assert ("git signs none here" in firing.message) is not signs
+    assert (SERVER in tower.world()) is signs
+    assert len(tower.subjects()) == 2 + signs
 
 
 def test_a_report_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
