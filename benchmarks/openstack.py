@@ -2,24 +2,28 @@
 
     python -m benchmarks.openstack --sizes 1,10,50,200
 
-Every size is made twice: by the reconciler, and by the same calls issued directly, as many at once. Needs
-tests/testbed/openstack/install.sh, and a machine with nothing else to do.
+Every size is made twice: by the reconciler, and by the same calls issued directly, as many at once. Seconds are those
+of the wall, ratios of one run are worth quoting. Needs tests/testbed/openstack/install.sh, and a machine with nothing
+else to do.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.compare import machine
+from reconciler.project import utc_now
 from specs.model import Budget, LifecycleState, Service, Site
 from specs.values import Properties
 from tests.support.chains import function
@@ -30,6 +34,24 @@ from tests.testbed.openstack.operator import Operator
 
 SIZE: dict[str, Properties] = {"host": {"num_cpus": 1, "mem_size": "64 MB", "disk_size": "1 GB"}}
 AT_ONCE = 8
+RESULTS = Path(__file__).parent / "results" / "openstack.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """What one number of servers took, in seconds of the wall."""
+
+    servers: int
+    plan: float
+    apply: float
+    direct: float
+    """The same calls by a plain client, until Nova lists all servers as active."""
+    ratio: float
+    again: float
+    """A turn that finds nothing to do."""
+    delete: float
+    memory_mb: int
+    """Peak of the whole process, with the plain client in it."""
 
 
 def service(instances: int) -> Service:
@@ -85,11 +107,11 @@ def direct(operator: Operator, instances: int) -> float:
             return time.perf_counter() - began
         assert not [row for row in rows if row["status"] == "ERROR"]
         time.sleep(pause)
-        pause = min(5.0, pause * 1.5)
+        pause = min(1.0, pause * 1.5)
 
 
-def measure(cloud: Cloud, operator: Operator, instances: int) -> None:
-    """Print one line of figures."""
+def measure(operator: Operator, instances: int) -> Figure:
+    """Take the figures of one size."""
     alone = direct(operator, instances)
     operator.sweep()
     with TemporaryDirectory() as folder:
@@ -104,11 +126,15 @@ def measure(cloud: Cloud, operator: Operator, instances: int) -> None:
         delete = timed(lambda: report.append(failures(bench.turn())))
         assert report[1] == {}, report
         bench.close()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{instances:5}  {plan:7.2f}  {apply:7.1f}  {alone:7.1f}  {apply / alone:6.2f}  {again:7.2f}  {delete:7.1f}"
-        f"  {memory:6.0f}",
-        flush=True,
+    return Figure(
+        servers=instances,
+        plan=round(plan, 2),
+        apply=round(apply, 2),
+        direct=round(alone, 2),
+        ratio=round(apply / alone, 2),
+        again=round(again, 2),
+        delete=round(delete, 2),
+        memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     )
 
 
@@ -123,20 +149,25 @@ def cloud() -> Iterator[Cloud]:
 
 
 def main() -> None:
-    """Measure every size."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", default="1,10,50")
-    sizes = [int(size) for size in parser.parse_args().sizes.split(",")]
+    """Measure every size, print the figures and write them down."""
+    parser = argparse.ArgumentParser(description="Take the figures of the OpenStack provider on the test cloud.")
+    parser.add_argument("--sizes", default="1,10,50,200")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    figures: list[Figure] = []
     with cloud() as found:
         os.environ["OS_CLIENT_CONFIG_FILE"] = str(found.clouds_yaml)
         operator = Operator(found, "alice")
         operator.sweep()
-        print("servers  plan s  apply s  direct s  ratio  again s  delete s  max MB", flush=True)
         try:
-            for size in sizes:
-                measure(found, operator, size)
+            for size in given.sizes.split(","):
+                figures.append(measure(operator, int(size)))
+                print(", ".join(f"{name} {value}" for name, value in asdict(figures[-1]).items()), flush=True)
         finally:
             operator.sweep()
+    report = {"date": f"{utc_now():%Y-%m-%d}", "machine": machine(), "figures": [asdict(one) for one in figures]}
+    given.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(f"written to {os.path.relpath(given.out)}")
 
 
 if __name__ == "__main__":
