@@ -30,7 +30,10 @@ _SERVICES = {"volume": (Service.VOLUME, "volumes"), "stack": (Service.STACK, "He
 def examine(
     cloud: Cloud, settings: Settings, wanted: Mapping[Address, Resource], snapshot: Snapshot
 ) -> tuple[Finding, ...]:
-    """Find what cannot be made; nothing is said about what already is, or about what cannot be seen."""
+    """Find what cannot be made; nothing is said about what already is, or about what cannot be seen.
+
+    What is surplus counts as free: a plan removes it, and what found no room waits for that.
+    """
     if "*" in snapshot.unknown or not wanted:
         return ()
     there = {present.address for present in snapshot.present}
@@ -191,10 +194,10 @@ def _over_quota(case: _Case) -> Iterator[Finding]:
     path = f"/os-quota-sets/{case.cloud.project}/detail"
     quota = case.cloud.call(Service.COMPUTE, "GET", path, doing="read the quotas of compute")["quota_set"]
     sizes = [_size(case, resource) for resource in servers]
-    for name, word in (("instances", ""), ("cores", "vcpus"), ("ram", "ram")):
+    for name, word, said in (("instances", "", ""), ("cores", "vcpus", "vcpus"), ("ram", "ram", "ram_mib")):
         limits = quota[name]
         room = _room(limits["limit"], limits["in_use"], limits["reserved"])
-        room += len(case.surplus_of("server")) if not word else 0
+        room += sum(_whole(one.properties, said) if said else 1 for one in case.surplus_of("server"))
         needs = [int(size.get(word, 0)) if word else 1 for size in sizes]
         spent = 0
         for resource, need in zip(servers, needs, strict=True):
@@ -225,22 +228,25 @@ def _full(case: _Case) -> Iterator[Finding]:
     if not servers:
         return
     room = _free(case.cloud)
+    for present in case.surplus_of("server"):
+        for zone in {"", str(present.properties.get("availability_zone", ""))} & room.keys():
+            room[zone] += _whole(present.properties, "vcpus")
     asked: dict[str, list[Resource]] = {}
     for resource in servers:
         asked.setdefault(str(resource.properties.get("availability_zone", "")), []).append(resource)
     for zone, resources in asked.items():
         if zone in room:
             spent = 0
-            wanted = sum(_cores(one) for one in resources)
+            wanted = sum(_whole(one.properties, "vcpus") for one in resources)
             for resource in resources:
-                spent += _cores(resource)
+                spent += _whole(resource.properties, "vcpus")
                 if spent > room[zone]:
                     cluster = parse_address(resource.address).cluster or zone
                     yield _error(resource, f"{cluster} has {room[zone]} vCPU free, this plan needs {wanted}")
 
 
-def _cores(resource: Resource) -> int:
-    found = resource.properties.get("vcpus")
+def _whole(properties: Properties, name: str) -> int:
+    found = properties.get(name)
     return found if isinstance(found, int) else 0
 
 

@@ -2,16 +2,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from specs.model import Site
+from tests.support.kubernetes_turns import PATIENT as HURRIED
 from tests.support.kubernetes_turns import Bench, Workbench
-from tests.testbed.openstack.cloud import Cloud, attached_cloud, running_cloud
+from tests.testbed.openstack.cloud import USERS, Cloud, attached_cloud, running_cloud
 from tests.testbed.openstack.operator import Operator
 
 pytest.register_assert_rewrite("tests.contract.provider_suite")
+
+PATIENT = replace(HURRIED, health_deadline=timedelta(minutes=3))
+"""A server comes up in a second, or in a minute where everything else runs as well."""
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +28,13 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         return
     with running_cloud(tmp_path_factory.mktemp("openstack")) as cloud:
         yield cloud
+
+
+@pytest.fixture(scope="session", autouse=True)
+def everything_is_gone(cloud: Cloud) -> Iterator[None]:
+    """Hold all tests together to what each of them should do: remove what it made."""
+    yield
+    assert {user: Operator(cloud, user).left() for user in ("admin", *USERS)} == {"admin": [], "alice": [], "bob": []}
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +59,7 @@ def workbench(cloud: Cloud, images: Path, tmp_path: Path, monkeypatch: pytest.Mo
     made: list[Bench] = []
 
     def make(place: Site) -> Bench:
-        made.append(Bench(place, tmp_path / f"{len(made)}"))
+        made.append(Bench(place, tmp_path / f"{len(made)}", patience=PATIENT))
         return made[-1]
 
     yield make

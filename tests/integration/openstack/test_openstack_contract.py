@@ -27,6 +27,8 @@ from tests.testbed.openstack.cloud import Cloud
 from tests.testbed.openstack.gate import Gate, Trouble
 from tests.testbed.openstack.operator import Operator
 
+pytestmark = pytest.mark.timeout(300)
+
 CHANGES: dict[str, tuple[str, Value]] = {
     "network": ("name", "renamed"),
     "security_group": ("rules", [{"direction": "egress", "ethertype": "IPv4"}]),
@@ -55,6 +57,7 @@ LEAVES_ALL_AS_BUILT = frozenset(
         "test_a_system_that_is_down_makes_everything_unknown",
         "test_secrets_are_never_given_back",
         "test_nothing_is_wrong_once_all_is_there",
+        "test_a_look_asks_once_for_each_kind",
     }
 )
 """Tests that build everything and leave it: the next of them finds it, which saves ten seconds each."""
@@ -229,6 +232,17 @@ class TestOpenStack(ProviderSuite):
         if not keeps and "built" in left:
             admin.sweep()
             left.clear()
+
+    def test_a_look_asks_once_for_each_kind(
+        self, case: ProviderCase, gate: Gate, provider: Provider, wanted: dict[Address, Resource]
+    ) -> None:
+        build(provider, wanted)
+        look(provider, wanted)  # learns once what does not change
+        gate.calls.clear()
+        look(provider, wanted)
+
+        assert len(gate.calls) == len(Settled.kinds)
+        assert len({call.partition("?")[0] for call in gate.calls}) == len(gate.calls)
 
     def test_foreign_objects_are_reported_only_when_asked(
         self, case: ProviderCase, provider: Provider, wanted: dict[Address, Resource]

@@ -175,3 +175,5 @@ def test_what_was_removed_moved_or_broken_is_made_good(bench: Bench, owner: Oper
     assert bench.plan(shop()).operations == ()
     assert status(owner, server) == "ACTIVE"
     assert there(bench)["db@dc-1.0 server"].attributes["private_address"] == "10.9.0.9"
+    assert failures(bench.turn()) == {}
+    assert owner.left() == []

@@ -23,7 +23,9 @@ from tests.testbed.openstack.operator import Operator
 def bench(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.clouds_yaml))
     bench = Bench(site("alice", flavors="choose"), tmp_path / "state")
-    bench.patience = replace(PATIENT, attempts=8, longest_delay=timedelta(seconds=10))
+    bench.patience = replace(
+        PATIENT, attempts=8, longest_delay=timedelta(seconds=10), health_deadline=timedelta(minutes=3)
+    )
     operator = Operator(cloud, "alice")
     operator.sweep()
     yield bench

@@ -172,7 +172,7 @@ class Operator:
 
     def sweep(self) -> None:
         """Remove everything from the project; what hangs on something that is still going is tried again."""
-        deadline = monotonic() + 60
+        deadline = monotonic() + 180
         while True:
             try:
                 self._sweep()

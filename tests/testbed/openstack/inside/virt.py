@@ -21,7 +21,6 @@ class TestbedDriver(fake.FakeDriverWithoutFakeNodes):  # type: ignore[misc] # ru
 
     def spawn(self, context: Any, instance: Any, *arguments: Any, **named: Any) -> Any:
         """Bring up a server, or fail as a test wants."""
-        time.sleep(float(faults.get("spawn_delay", 0)))
         if faults.matches("spawn_abort_names", instance.display_name):
             raise exception.BuildAbortException(instance_uuid=instance.uuid, reason="the test wants it to end")
         if faults.matches("spawn_fail_names", instance.display_name) or faults.matches("spawn_fail_hosts", self._host):
@@ -29,8 +28,9 @@ class TestbedDriver(fake.FakeDriverWithoutFakeNodes):  # type: ignore[misc] # ru
         return super().spawn(context, instance, *arguments, **named)
 
     def destroy(self, *arguments: Any, **named: Any) -> Any:
-        """Take down a server, slowly if a test wants."""
-        time.sleep(float(faults.get("destroy_delay", 0)))
+        """Take down a server, once a test lets it go."""
+        while faults.get("destroy_held", False):
+            time.sleep(0.1)
         return super().destroy(*arguments, **named)
 
     def get_host_uptime(self) -> str:
