@@ -27,8 +27,8 @@ def tended(place: Place) -> Iterator[Resource]:
             "horizontalpodautoscaler",
             {
                 "spec.scaleTargetRef": target,
-                "spec.minReplicas": said.get("min", 1),
-                "spec.maxReplicas": said.get("max", max(place.replicas, 1)),
+                "spec.minReplicas": said.get("min", max(1, _instances(place, "min"))),
+                "spec.maxReplicas": said.get("max", max(place.replicas, _instances(place, "max"))),
                 "spec.metrics": [_processor_load(said.get("cpu", 80))],
             },
             requires,
@@ -59,6 +59,11 @@ def outside_names(place: Place) -> list[str]:
     names = [name for name in said if isinstance(name, str)] if isinstance(said, list) else []
     own = place.node.capabilities.get("endpoint", {}).get("dns_name")
     return sorted({name.lower() for name in [*names, own] if isinstance(name, str)})
+
+
+def _instances(place: Place, end: str) -> int:
+    found = place.node.capabilities.get("scalable", {}).get(f"{end}_instances")
+    return found if isinstance(found, int) else 0
 
 
 def _processor_load(percent: Value) -> Value:

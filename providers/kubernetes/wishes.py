@@ -11,6 +11,9 @@ from specs.values import Properties, Value
 
 _MAPS = ("pod", "container", "service", "ingress", "service_account", "autoscale", "disruption", "files", "labels")
 
+_WORDS = {"autoscale": {"min", "max", "cpu"}, "service_account": {"token", "name"}}
+"""Of mappings that are not merged into what Kubernetes knows itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
@@ -24,7 +27,7 @@ class Wishes:
     service_account: Properties = field(default_factory=dict)
     """`token: true` mounts a token; `name` takes an account that exists."""
     autoscale: Properties = field(default_factory=dict)
-    """`min`, `max` and `cpu` in percent: the cluster chooses the number of pods."""
+    """`cpu` in percent, `min` and `max` (else those of `scalable`): the cluster chooses the number of pods."""
     disruption: Properties = field(default_factory=dict)
     """`minAvailable` or `maxUnavailable`."""
     files: Properties = field(default_factory=dict)
@@ -50,6 +53,10 @@ def read_wishes(node: Node, where: str) -> Wishes:
     for name, value in found.items():
         if name in _MAPS and not isinstance(value, Mapping) and not (name == "ingress" and value is None):
             raise PermanentError(f"{where}: kubernetes.{name} is {value!r}; write a mapping")
+        if isinstance(value, Mapping) and name in _WORDS and (unknown := sorted(value.keys() - _WORDS[name])):
+            raise PermanentError(
+                f"{where}: kubernetes.{name} knows {', '.join(sorted(_WORDS[name]))}, not {', '.join(unknown)}"
+            )
         if name in ("force", "stateful") and not isinstance(value, bool):
             raise PermanentError(f"{where}: kubernetes.{name} is {value!r}; write true or false")
     return Wishes(**found)  # type: ignore[arg-type]  # every name is a field, and its type was looked at above

@@ -233,6 +233,14 @@ def test_an_autoscaler_takes_over_the_number() -> None:
     assert "web@edge-1.0:horizontalpodautoscaler" not in placed
 
 
+def test_an_autoscaler_moves_within_what_scalable_says() -> None:
+    scalable: dict[str, Value] = {"min_instances": 2, "max_instances": 6, "default_instances": 3}
+    node = replace(function("web", kubernetes={"autoscale": {"cpu": 60}}), capabilities={"scalable": scalable})
+    found = made(node, count=3)["web@edge-1.0:horizontalpodautoscaler"].properties
+
+    assert (found["spec.minReplicas"], found["spec.maxReplicas"]) == (2, 6)
+
+
 def test_a_given_namespace_makes_longer_names() -> None:
     found = made(function("web"), on=lab(namespace="shared"))
 
@@ -284,6 +292,7 @@ def test_images_come_from_registries(properties: Any, artifacts: Any, image: str
         (function("web", kubernetes={"pods": {}}), "write a mapping of pod, container"),
         (function("web", kubernetes={"pod": 3}), "kubernetes.pod is 3"),
         (function("web", kubernetes={"force": "yes"}), "write true or false"),
+        (function("web", kubernetes={"autoscale": {"memory": 80}}), "autoscale knows cpu, max, min, not memory"),
     ],
 )
 def test_what_cannot_be_made_is_said(node: Node, words: str) -> None:
