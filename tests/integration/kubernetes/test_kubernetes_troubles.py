@@ -10,7 +10,7 @@ import pytest
 
 from providers.base import Health, PermanentError, QuotaExceeded
 from reconciler.pace import Patience
-from specs.model import Node
+from specs.model import Node, Service
 from tests.support.kubernetes_services import MANIFEST, ROOT, artifact, function
 from tests.support.kubernetes_turns import PATIENT, Bench, Workbench, failures, until, wants
 from tests.testbed.kubernetes.control_plane import ControlPlane
@@ -19,8 +19,14 @@ from tests.testbed.kubernetes.kubelet import LAST_WORDS
 BRIEF: Patience = replace(PATIENT, health_deadline=timedelta(seconds=2))
 
 
+def reason(bench: Bench, service: Service, address: str) -> str:
+    """Say why something is not healthy now."""
+    found = bench.look(service).seen.snapshots["kube"].present
+    return next(present.reason for present in found if present.address == address)
+
+
 def test_a_rollout_that_never_gets_ready_is_degraded_and_the_rest_is_done(workbench: Workbench) -> None:
-    bench = workbench(progress_deadline=1)
+    bench = workbench(progress_deadline=4)
     service = wants("tour", function("bad", image="never"), function("good"), function("top", "bad"), on=bench.site)
     report = bench.turn(service)
     seen = {p.address.split("/", 2)[2]: p for p in bench.look(service).seen.snapshots["kube"].present}
@@ -35,7 +41,7 @@ def test_a_rollout_that_never_gets_ready_is_degraded_and_the_rest_is_done(workbe
 
 
 def test_a_container_that_ends_again_and_again_is_quoted(workbench: Workbench) -> None:
-    bench = workbench(progress_deadline=1)
+    bench = workbench(progress_deadline=4)
     report = bench.turn(wants("tour", function("bad", image="crash"), on=bench.site))
     why = failures(report)[f"create {bench.site.name}/tour/bad@edge-1.0:kubernetes.deployment"]
 
@@ -45,7 +51,7 @@ def test_a_container_that_ends_again_and_again_is_quoted(workbench: Workbench) -
 
 
 def test_a_container_that_runs_and_is_never_ready_is_quoted(workbench: Workbench) -> None:
-    bench = workbench(progress_deadline=1)
+    bench = workbench(progress_deadline=4)
     report = bench.turn(wants("tour", function("bad", image="deaf"), on=bench.site))
     why = failures(report)[f"create {bench.site.name}/tour/bad@edge-1.0:kubernetes.deployment"]
 
@@ -70,12 +76,13 @@ def test_a_job_that_failed_is_quoted(workbench: Workbench) -> None:
 
 
 def test_a_stateful_set_that_does_not_come_up_says_why(bench: Bench) -> None:
+    service = wants("tour", function("db", image="never", kubernetes={"stateful": True}), on=bench.site)
     bench.patience = BRIEF
-    report = bench.turn(wants("tour", function("db", image="never", kubernetes={"stateful": True}), on=bench.site))
-    why = failures(report)[f"create {bench.site.name}/tour/db@edge-1.0:kubernetes.statefulset"]
+    report = bench.turn(service)
+    address = f"{bench.site.name}/tour/db@edge-1.0:kubernetes.statefulset"
 
-    assert "it was not ready in time" in why
-    assert "ImagePullBackOff" in why
+    assert "it was not ready in time" in failures(report)[f"create {address}"]
+    until(lambda: "ImagePullBackOff" in reason(bench, service, address), "the pod says why")
 
 
 def test_a_finalizer_that_stays_is_reported_and_not_fought(plane: ControlPlane, bench: Bench) -> None:
@@ -83,15 +90,15 @@ def test_a_finalizer_that_stays_is_reported_and_not_fought(plane: ControlPlane, 
     path = f"/api/v1/namespaces/{bench.site.name}-tour-edge-1/configmaps/web"
     hold = {"metadata": {"finalizers": ["example.org/hold"]}}
     plane.call("PATCH", path, hold, "application/merge-patch+json")
-    bench.patience = BRIEF
-    report = bench.turn()
     key = f"delete {bench.site.name}/tour/web@edge-1.0:kubernetes.configmap"
+    bench.patience = BRIEF
+    why = "waits for its finalizers: example.org/hold"
+    until(lambda: why in failures(bench.turn()).get(key, ""), "what stands on it is gone, and it waits", 60)
     left = plane.call("GET", path)
     plane.call("PATCH", path, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
     bench.patience = PATIENT
     second = bench.turn()
 
-    assert "waits for its finalizers: example.org/hold" in failures(report)[key]
     assert left["metadata"]["finalizers"] == ["example.org/hold"]
     assert failures(second) == {}
     assert plane.get(path) is None
@@ -113,10 +120,12 @@ def test_a_quota_on_pods_shows_in_the_health_of_the_workload(plane: ControlPlane
     bench.turn(wants("tour", function("web"), on=bench.site))
     plane.kubectl("-n", f"{bench.site.name}-tour-edge-1", "create", "quota", "few", "--hard=pods=1")
     bench.patience = BRIEF
-    report = bench.turn(wants("tour", function("web"), function("more"), on=bench.site))
-    why = failures(report)[f"create {bench.site.name}/tour/more@edge-1.0:kubernetes.deployment"]
+    service = wants("tour", function("web"), function("more"), on=bench.site)
+    report = bench.turn(service)
+    address = f"{bench.site.name}/tour/more@edge-1.0:kubernetes.deployment"
 
-    assert "exceeded quota: few" in why
+    assert f"create {address}" in failures(report)
+    until(lambda: "exceeded quota: few" in reason(bench, service, address), "the workload says why")
 
 
 def test_what_the_server_refuses_is_told_at_plan_time(bench: Bench) -> None:
