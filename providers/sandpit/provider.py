@@ -98,12 +98,12 @@ class Sandpit:
             unknown |= {f"{kind}@{cluster}": why for cluster, why in listing.unseen.items()}
             if len(listing.rows) < listing.total:
                 unknown[kind] = f"the list of {kind}s was cut short: {len(listing.rows)} of {listing.total} came"
-        moving = any(one.health is Health.PROGRESSING for one in present)
+        settled = not unknown and all(one.health is not Health.PROGRESSING for one in present)
         return Snapshot(
             present=present,
             unknown=unknown,
             foreign=self._foreign(scope, unknown),
-            sources=None if moving else self.world.database.files,
+            sources=self.world.database.files if settled else None,
         )
 
     def examine(self, wanted: Mapping[Address, Resource], snapshot: Snapshot) -> Iterable[Finding]:

@@ -215,3 +215,9 @@ def test_a_look_stands_on_files_alone_once_everything_is_ready(tmp_path: Path) -
 
     assert moving.sources is None
     assert still.sources == here.provider.world.database.files
+
+
+def test_what_could_not_be_seen_is_looked_at_again(city: Pit, database: Database) -> None:
+    faults.add(database, Fault(call="list:server", trouble=Trouble.REFUSE))
+
+    assert city.look().sources is None
