@@ -12,7 +12,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test integration check format bench figures docs lock clean
+.PHONY: help demo test integration check format bench docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s %s\n", $$1, $$2}' Makefile
@@ -50,12 +50,8 @@ format: $(READY) ## put the code into the shape `check` wants
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY) ## what would change: this program beside its peers (installed once, out of the tree); SIZES=10,100,1000
-	@$(BIN)/python -m benchmarks.compare $(if $(SIZES),--sizes $(SIZES)) --readme
-
-figures: $(READY) ## figures of this program alone: commands (SIZES=20,200,2000,20000) and the running loop
-	@$(BIN)/python -m benchmarks.spine $(if $(SIZES),--sizes $(SIZES))
-	@$(BIN)/python -m benchmarks.loop
+bench: $(READY) ## the whole suite: peers (installed once, out of the tree) beside this program, and which goals are met
+	@$(BIN)/python -m benchmarks.goals
 
 docs: $(READY) ## write docs/reference anew from the code
 	@$(BIN)/python -m docs.generate

@@ -31,6 +31,32 @@ def draw(title: str, series: Series) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
+def draw_bars(title: str, bars: Sequence[tuple[str, float, bool]]) -> str:
+    """Give a chart of shares of a limit, logarithmic: what ends left of the line is good."""
+    low, high, left, right = 0.01, 100.0, 520, 760
+    height = 50 + 18 * len(bars)
+
+    def place(share: float) -> float:
+        within = min(max(share, low), high)
+        return left + (log10(within) - log10(low)) / log10(high / low) * (right - left)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right + 60} {height}"'
+        ' font-family="sans-serif" font-size="12">',
+        f'<rect width="{right + 60}" height="{height}" fill="white"/>',
+        f'<text x="10" y="22" font-size="14" font-weight="bold">{escape(title)}</text>',
+    ]
+    for number, (label, share, good) in enumerate(bars):
+        y, colour = 36 + 18 * number, "#0b6e4f" if good else "#c8553d"
+        parts += [
+            f'<text x="{left - 8}" y="{y + 11}" text-anchor="end">{escape(label)}</text>',
+            f'<rect x="{left}" y="{y}" width="{place(share) - left:.1f}" height="13" fill="{colour}"/>',
+            f'<text x="{place(share) + 6:.1f}" y="{y + 11}">{share:.2g}</text>',
+        ]
+    parts.append(f'<line x1="{place(1):.1f}" y1="30" x2="{place(1):.1f}" y2="{height - 10}" stroke="#3b3b58"/>')
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
 class _Scale:
     def __init__(self, series: Series) -> None:
         sizes = {size for points in series.values() for size in points}

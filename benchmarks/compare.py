@@ -9,7 +9,6 @@ process: user and system time, and peak memory. Rounds are interleaved, medians 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import re
@@ -21,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.chart import draw
+from benchmarks.figures import write
 from benchmarks.peers import OURS, PEERS, Peer, available
 from benchmarks.process import Command, Cost, measure
 
@@ -110,40 +110,44 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {name}, {system}, Python {platform.python_version()}"
 
 
-def write_readme(readme: Path, section: str) -> None:
-    """Put the section between its marks in the README."""
-    text = readme.read_text(encoding="utf-8")
+def write_section(page: Path, section: str) -> None:
+    """Put the section between its marks in a page."""
+    text = page.read_text(encoding="utf-8")
     begin, end = "<!-- figures begin -->", "<!-- figures end -->"
     if begin in text and end in text:
         before, _, rest = text.partition(begin)
         _, _, after = rest.partition(end)
-        readme.write_text(f"{before}{begin}\n{section}{end}{after}", encoding="utf-8")
+        page.write_text(f"{before}{begin}\n{section}{end}{after}", encoding="utf-8")
+
+
+def compare(names: Sequence[str], sizes: Sequence[int], rounds: int, out: Path) -> Costs:
+    """Compare with some peers, or with all of them; print the table and write it down, into the README, too."""
+    peers, missing = available(*names)
+    costs = run(peers, sizes, rounds)
+    found = table(peers, costs, sizes)
+    print(found, *missing, sep="\n")
+    written = report(peers, costs, missing)
+    write(out / "compare.json", written)
+    series = {
+        peer.asked: {size: cpu(of) for size, of in costs[peer.name].items()} for peer in peers if costs[peer.name]
+    }
+    (out / "compare.svg").write_text(draw("What would change? Nothing.", series), encoding="utf-8")
+    if out == RESULTS and not names:
+        section = f"{found}\n{written['date']}, {written['machine']}, median of {rounds} rounds.\n"
+        write_section(ROOT / "README.md", section)
+    return costs
 
 
 def main() -> int:
-    """Compare, print the table and write it down."""
+    """Compare with the peers that are named."""
     parser = argparse.ArgumentParser(description="Ask this program and its peers what would change.")
     parser.add_argument("--sizes", default=SIZES, help=f"numbers of nodes; by default {SIZES}")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help=f"of {', '.join(peer.name for peer in PEERS)}")
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--readme", action="store_true", help="write the table into README.md, too")
     given = parser.parse_args()
     sizes = sorted(int(size) for size in given.sizes.split(","))
-    peers, missing = available(*filter(None, given.only.split(",")))
-    costs = run(peers, sizes, given.rounds)
-    found = table(peers, costs, sizes)
-    print(found, *missing, sep="\n")
-    given.out.mkdir(parents=True, exist_ok=True)
-    written = report(peers, costs, missing)
-    (given.out / "compare.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-    series = {
-        peer.asked: {size: cpu(of) for size, of in costs[peer.name].items()} for peer in peers if costs[peer.name]
-    }
-    (given.out / "compare.svg").write_text(draw("What would change? Nothing.", series), encoding="utf-8")
-    if given.readme:
-        section = f"{found}\n{written['date']}, {written['machine']}, median of {given.rounds} rounds.\n"
-        write_readme(ROOT / "README.md", section)
+    compare([name for name in given.only.split(",") if name], sizes, given.rounds, given.out)
     print(f"written to {os.path.relpath(given.out)}")
     return 0
 

@@ -34,6 +34,8 @@ class Shape(StrEnum):
     FLAME = "flame"
     NORMATIVE = "normative"
     MIXED = "mixed"
+    CONTAINERS = "containers"
+    """One resource for every node, and a network for every service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +68,9 @@ def new_repository(folder: Path) -> None:
 
 
 def change(folder: Path, size: Size, number: int, revision: int) -> str:
-    """Give the first node of one service more memory, in a commit."""
+    """Give the first node of one service more memory or a newer image, in a commit."""
     (folder / service_path(number)).write_text(service(size, number, revision), encoding="utf-8")
-    return commit_everything(folder, f"Give service {number} more memory")
+    return commit_everything(folder, f"Change service {number}")
 
 
 def documents(size: Size) -> Iterator[tuple[str, str]]:
@@ -125,7 +127,9 @@ def site(size: Size, number: int) -> str:
 
 
 def service(size: Size, number: int, revision: int = 0) -> str:
-    """Write a service spec; the revision goes into the memory of its first node."""
+    """Write a service spec; the revision goes into the memory or the image of its first node."""
+    if size.shape is Shape.CONTAINERS:
+        return _containers(size, number, revision)
     flame = size.shape is Shape.FLAME or (size.shape is Shape.MIXED and number % 2 == 0)
     return _flame(size, number, revision) if flame else _normative(size, number, revision)
 
@@ -195,6 +199,26 @@ def _normative(size: Size, number: int, revision: int) -> str:
                 "      properties: {component_version: {get_input: version}}",
                 f"      requirements: [{{host: server-{index}}}{_peer(index)}]",
             ]
+    return "\n".join(lines) + "\n"
+
+
+def _containers(size: Size, number: int, revision: int) -> str:
+    lines = [
+        "tosca_definitions_version: tosca_simple_yaml_1_3",
+        f"metadata: {{template_name: service-{number}, sites: all}}",
+        "topology_template:",
+        "  node_templates:",
+    ]
+    for index in range(size.nodes):
+        image = f"registry.example.org/application-{index}:1.{revision if index == 0 else 0}"
+        lines += [
+            f"    application-{index}:",
+            "      type: tosca.nodes.Container.Application",
+            "      artifacts:",
+            f"        image: {{type: tosca.artifacts.Deployment.Image.Container.Docker, file: '{image}'}}",
+        ]
+        if index % 2:
+            lines.append(f"      requirements: [{{dependency: application-{index - 1}}}]")
     return "\n".join(lines) + "\n"
 
 

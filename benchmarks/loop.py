@@ -1,55 +1,59 @@
-"""Takes the figures of the running loop: turns, reading a change, comparing, applying, writing back.
+"""Takes the figures of carrying out and writing back: a thousand creates, commits, and alerts that move a spec.
 
-    python -m benchmarks.loop --services 276
+    python -m benchmarks.loop
 
-One process does everything in it, so figures are processor time of its threads (`process_time`) unless they say wall.
-276 services of 20 nodes come to some 20,000 resources. Medians of several rounds; quote ratios of one run.
+Wall time where a figure says so, else processor time of all threads. Medians of several rounds.
 """
 
 from __future__ import annotations
 
-import argparse
+import heapq
 import json
 import logging
 import os
 import subprocess
-import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 from statistics import median
+from typing import TypeVar
+from urllib.request import Request, urlopen
 
-from benchmarks.compare import RESULTS, machine
-from benchmarks.generate import Shape, Size, change, commit_everything, generate
+from benchmarks.figures import Figure, collect, timed
+from benchmarks.generate import Shape, Size, commit_everything, generate, new_repository
 from providers.base import Context, Mark, Present
 from providers.sandpit.provider import Sandpit
 from reconciler.connections import Connections
-from reconciler.diff import diff
 from reconciler.loop import Loop
+from reconciler.order import Operation
 from reconciler.project import Place, Project, utc_now
-from reconciler.turn import Ground, Look, carry_out, limits_by_hand, look, make, working_on
+from reconciler.turn import Ground, carry_out, limits_by_hand, look, make, working_on
 from specs.model import Resource
 from specs.repository import Repository
-from specs.tosca.collector import at_rest
 from state.opening import open_store
+from state.store import Firing, Outcome, Run, Store
 
 SITE = "site-0"
+Found = TypeVar("Found", Firing, Run)
 _LATENCY_SECONDS = 0.05
 _PARALLELISM = 100
+_THOUSAND = Size(services=48, nodes=20, shape=Shape.CONTAINERS)
+"""Makes 1,008 resources."""
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """One thing measured."""
+class Built:
+    """What it took to make everything."""
 
-    what: str
-    milliseconds: float
-    note: str = ""
+    resources: int
+    cpu: float
+    wall: float
+    ideal: float
+    """How long it takes somebody who loses no time between two calls. All in milliseconds."""
 
 
 class SlowSandpit(Sandpit):
@@ -59,18 +63,6 @@ class SlowSandpit(Sandpit):
         """Wait, then create."""
         time.sleep(_LATENCY_SECONDS)
         return super().create(resource, mark)
-
-
-def timed(call: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
-    """Give the milliseconds of one call."""
-    began = clock()
-    call()
-    return (clock() - began) * 1000
-
-
-def middle(call: Callable[[], object], rounds: int = 5) -> float:
-    """Give the median of several calls, in milliseconds."""
-    return median(timed(call) for _ in range(rounds))
 
 
 @contextmanager
@@ -86,81 +78,49 @@ def grounded(folder: Path, connect: Callable[[Context], Sandpit] = Sandpit) -> I
             project.connections.close()
 
 
-def build(ground: Ground) -> tuple[int, float, float]:
-    """Apply everything; give the resources, and milliseconds of processor and wall time of the apply alone."""
+def build(ground: Ground) -> Built:
+    """Apply everything."""
     with working_on(ground, SITE):
         seen = look(ground, SITE)
         plan = make(ground, seen, limits_by_hand(ground.settings, SITE))
         began, cpu = time.perf_counter(), time.process_time()
         carry_out(ground, seen, plan, "benchmark")
-        spent = (time.process_time() - cpu) * 1000
-        return len(seen.desired.resources), spent, (time.perf_counter() - began) * 1000
+        spent, took = time.process_time() - cpu, time.perf_counter() - began
+        return Built(len(seen.desired.resources), spent * 1000, took * 1000, ideal(plan.operations))
 
 
-def turns(folder: Path, size: Size) -> Iterator[Figure]:
-    """Measure the loop over a fleet that stands as it should, and after a change of one service."""
-    with grounded(folder) as ground:
-        resources, spent, _ = build(ground)
-        yield Figure(f"apply, {resources:,} creates", spent)
-        seen = look(ground, SITE)
-        thousands = resources / 1000
-        yield Figure("diff, unchanged, for each 1,000", middle(lambda: compare(seen)) / thousands)
-        moved = one_percent_moved(seen)
-        yield Figure("diff, 1 % changed, for each 1,000", middle(lambda: compare(moved)) / thousands)
-    loop = Loop(Place(directory=folder))
-    loop.poll(then_tick=False)
-    take(loop)
-    yield Figure("loop, nothing new, nothing due", middle(lambda: loop.poll(then_tick=True)))
-    yield Figure(f"loop, turn over {resources:,} resources looked at anew", middle(lambda: take(loop)))
-    revisions = iter(range(1, 100))
-    read, turned = [], []
-    for _ in range(3):
-        change(folder, size, number=0, revision=next(revisions))
-        read.append(timed(lambda: loop.poll(then_tick=False)))
-        turned.append(timed(lambda: take(loop)))
-    yield Figure(f"loop, one of {size.services} services changed: reading it", median(read))
-    yield Figure(f"loop, one of {size.services} services changed: the turn", median(turned))
-    peak = getrusage(RUSAGE_SELF).ru_maxrss / 1024
-    yield Figure("peak memory of all this", peak, "MB")
-    loop.close()
+def ideal(operations: tuple[Operation, ...]) -> float:
+    """Work out the milliseconds of all calls, as many at once as may be, each as soon as what it needs is there."""
+    ends: dict[str, float] = {}
+    free = [0.0] * _PARALLELISM
+    for operation in operations:
+        began = max((ends[key] for key in operation.after), default=0.0)
+        ends[operation.key] = max(began, heapq.heappop(free)) + _LATENCY_SECONDS * 1000
+        heapq.heappush(free, ends[operation.key])
+    return max(ends.values())
 
 
-def take(loop: Loop) -> None:
-    """Take a turn on every site, due or not."""
-    for pace in loop._paces.values():
-        pace.due = datetime(1970, 1, 1, tzinfo=UTC)
-    for turn in loop.tick():
-        turn.result()
-
-
-def compare(seen: Look) -> None:
-    """Compare once more what a look showed."""
-    with at_rest():
-        diff(seen.desired, seen.applied, seen.seen)
-
-
-def one_percent_moved(seen: Look) -> Look:
-    """Let one of a hundred objects look changed."""
-    snapshots = {}
-    for name, snapshot in seen.seen.snapshots.items():
-        present = [replace(one, seen="moved") if n % 100 == 0 else one for n, one in enumerate(snapshot.present)]
-        snapshots[name] = replace(snapshot, present=present)
-    return replace(seen, seen=replace(seen.seen, snapshots=snapshots))
-
-
-def parallel(folder: Path) -> Iterator[Figure]:
-    """Measure creates that take long each."""
-    generate(folder, Size(services=25, nodes=20, shape=Shape.NORMATIVE))
-    (folder / "reconciler.yaml").write_text(f"defaults: {{parallelism: {_PARALLELISM}}}\n", encoding="utf-8")
-    place = folder / "sites" / f"{SITE}.yaml"
+def applying(folder: Path) -> Iterator[Figure]:
+    """Measure creates that take no time, and creates that take long each."""
+    generate(folder / "fast", _THOUSAND)
+    with grounded(folder / "fast") as ground:
+        fast = build(ground)
+    yield Figure(f"apply, {fast.resources:,} creates, wall", fast.wall, name="apply")
+    yield Figure(f"apply, {fast.resources:,} creates, processor time", fast.cpu)
+    slow = folder / "slow"
+    generate(slow, _THOUSAND)
+    (slow / "reconciler.yaml").write_text(f"defaults: {{parallelism: {_PARALLELISM}}}\n", encoding="utf-8")
+    place = slow / "sites" / f"{SITE}.yaml"
     plugin = "plugin: sandpit"
     text = place.read_text(encoding="utf-8").replace(plugin, f"{plugin}, budget: {{concurrency: {_PARALLELISM}}}")
     place.write_text(text, encoding="utf-8")
-    commit_everything(folder, "Work on many at once")
-    with grounded(folder, SlowSandpit) as ground:
-        resources, _, wall = build(ground)
-    ideal = resources * _LATENCY_SECONDS * 1000 / _PARALLELISM
-    yield Figure(f"apply, {resources:,} creates of 50 ms, {_PARALLELISM} at once, wall", wall, f"ideal {ideal:.0f} ms")
+    commit_everything(slow, "Work on many at once")
+    with grounded(slow, SlowSandpit) as ground:
+        found = build(ground)
+    note = f"ideal {found.ideal:.0f} ms"
+    yield Figure(f"apply, {found.resources:,} creates of 50 ms, {_PARALLELISM} at once, wall", found.wall, note)
+    yield Figure("apply, the same, over the ideal", found.wall / found.ideal, unit="x", name="apply slow")
+    yield Figure("apply, the same, processor time", found.cpu)
 
 
 def writing(folder: Path) -> Iterator[Figure]:
@@ -175,34 +135,166 @@ def writing(folder: Path) -> Iterator[Figure]:
 
         def write(to: Repository = repository) -> None:
             text = f"# {next(numbers)}\n".encode()
-            to.fetch()
             to.write({"specs/group-0/service-0.yaml": text}, "Change", to.author(), onto=to.resolve())
 
-        yield Figure(f"{what}, wall", median(timed(write, time.perf_counter) for _ in range(9)))
+        write()
+        yield Figure(f"{what}, wall", median(timed(write, time.perf_counter) for _ in range(9)), name=what)
 
 
-def main() -> int:
-    """Take the figures, print them and write them down."""
-    parser = argparse.ArgumentParser(description="Take the figures of the running loop on the sandpit.")
-    parser.add_argument("--services", type=int, default=276, help="of 20 nodes each")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
-    logging.disable(logging.WARNING)
-    figures: list[Figure] = []
+# --- alerts ----------------------------------------------------------------------------------------
+
+_SECRET = "benchmark"
+"""Of a server that lives for a moment, on loopback."""
+_MOST = 5
+_DOCUMENTS: Mapping[str, str] = {
+    "reconciler.yaml": "defaults: {sync: {auto_apply: true, self_heal: true, prune: true}, breaker: {count: 1000}}\n"
+    "alerts: {commits_per_hour: 3600, flaps: 1000}\ntiming: {drift: 10m}\n",
+    "sites/city.yaml": """\
+tosca_definitions_version: tosca_simple_yaml_1_3
+imports: [flame_definitions.yaml]
+metadata: {site: city}
+topology_template:
+  node_templates:
+    sandpit: {type: eu.ict-flame.nodes.Provider, properties: {plugin: sandpit}}
+    clmc: {type: eu.ict-flame.nodes.Provider, properties: {plugin: clmc}}
+    dc-1:
+      type: eu.ict-flame.nodes.Cluster
+      properties:
+        tier: data_centre
+        location: town-hall
+        provider: sandpit
+        capacity: {num_cpus: 64, mem_size: 64 GB, disk_size: 1 TB}
+""",
+    "specs/tour.yaml": f"""\
+tosca_definitions_version: tosca_simple_profile_for_nfv_1_0_0
+imports: [flame_definitions.yaml]
+metadata: {{sfc: tour, sfci: tour, sites: [city]}}
+topology_template:
+  node_templates:
+    frontend:
+      type: eu.ict-flame.nodes.ServiceFunction
+      properties: {{image_url: http://images.example.org/f, fqdn: [tour.example.org], ports: [80]}}
+      capabilities:
+        scalable: {{properties: {{min_instances: 2, max_instances: 20, default_instances: 2}}}}
+  policies:
+    - initial:
+        type: eu.ict-flame.policies.InitialPolicy
+        triggers:
+          begin:
+            condition: {{constraint: initialise}}
+            action: {{frontend: {{lifecycle_actions: {{dc-1: eu.ict-flame.sfe.state.lifecycle.connected}}}}}}
+    - load:
+        type: eu.ict-flame.policies.Scaling
+        targets: [frontend]
+        properties: {{cooldown: 0 s, pool_size: {_MOST}}}
+        triggers:
+          out-1: {{condition: {{constraint: "clmc::out-1"}}, action: {{frontend: {{scale_out: 1}}}}}}
+          out-5: {{condition: {{constraint: "clmc::out-5"}}, action: {{frontend: {{scale_out: {_MOST}}}}}}}
+          back: {{condition: {{constraint: "clmc::back"}}, action: {{frontend: {{scale_in_to: 2}}}}}}
+""",
+    "policies/tour.yaml": """\
+tosca_definitions_version: tosca_simple_profile_for_nfv_1_0_0
+imports: [flame_clmc_alerts_definitions.yaml]
+metadata: {sfc: tour, sfci: tour}
+topology_template:
+  policies:
+    - load:
+        type: eu.ict-flame.policies.StateChange
+        triggers:
+"""
+    + "".join(
+        f"""\
+          {name}:
+            event_type: threshold
+            metric: frontend.{name}
+            condition: {{threshold: 100, granularity: 60, aggregation_method: last, comparison_operator: gt}}
+            action: {{implementation: [flame_sfemc]}}
+"""
+        for name in ("out-1", "out-5", "back")
+    ),
+}
+
+
+def alerting(folder: Path) -> Iterator[Figure]:
+    """Measure from an alert that is posted until the world has changed, with endpoints that wait in a pool."""
+    source, bare, work = folder / "source", folder / "specs.git", folder / "work"
+    new_repository(source)
+    for path, text in _DOCUMENTS.items():
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_text(text, encoding="utf-8")
+    commit_everything(source, "Begin")
+    subprocess.run(["git", "clone", "--quiet", "--bare", str(source), str(bare)], check=True)
+    work.mkdir()
+    os.environ["RECONCILER_SECRET_INTAKE"] = _SECRET
+    loop = Loop(Place(directory=work, repo=f"file://{bare}"))
+    address = loop._alerts.listen("127.0.0.1:0")
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    try:
+        run_of(work, "push")
+        react(work, address, "out-1")
+        react(work, address, "back")
+        for instances in (1, _MOST):
+            taken = []
+            for _ in range(5):
+                taken.append(react(work, address, f"out-{instances}"))
+                react(work, address, "back")
+            what = f"alert received until {instances} of a pool connected, wall"
+            yield Figure(what, median(taken), name=f"alert {instances}")
+    finally:
+        loop.stop()
+        thread.join()
+
+
+def react(folder: Path, address: str, trigger: str) -> float:
+    """Post an alert, and wait until what it causes is done; give the milliseconds."""
+    began = utc_now()
+    message = {"id": trigger, "level": "CRITICAL", "time": f"{began:%Y-%m-%dT%H:%M:%S.%fZ}"}
+    headers = {"Authorization": f"Bearer {_SECRET}"}
+    with urlopen(Request(f"http://{address}/tour/load/{trigger}", json.dumps(message).encode(), headers), timeout=30):
+        pass
+
+    def settled(store: Store) -> Firing | None:
+        return next((one for one in store.firings(since=began) if one.outcome is not Outcome.OPEN), None)
+
+    firing = awaited(folder, settled)
+    if not firing.commit:
+        raise RuntimeError(f"the alert moved nothing: {firing.message}")
+    run = run_of(folder, f"alert {firing.id}")
+    assert run.ended_at is not None
+    return (run.ended_at - began).total_seconds() * 1000
+
+
+def run_of(folder: Path, cause: str) -> Run:
+    """Wait for the end of the run of a cause."""
+
+    def ended(store: Store) -> Run | None:
+        return next((one for one in store.runs("city", 1000) if one.cause == cause and one.ended_at), None)
+
+    run = awaited(folder, ended)
+    if run.outcome is not Outcome.DONE:
+        raise RuntimeError(f"the run because of {cause} failed: {run.message}")
+    return run
+
+
+def awaited(folder: Path, look_for: Callable[[Store], Found | None]) -> Found:
+    """Look into the store until something is there."""
+    deadline = time.monotonic() + 60
+    with closing(open_store("", folder / ".reconciler")) as store:
+        while (found := look_for(store)) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError("it did not come in a minute")
+            time.sleep(0.02)
+        return found
+
+
+def figures() -> Iterator[Figure]:
+    """Take all of them."""
     with tempfile.TemporaryDirectory(prefix="loop-") as scratch:
-        fleet, size = Path(scratch) / "fleet", Size(services=given.services, nodes=20)
-        generate(fleet, size)
-        for group in (turns(fleet, size), parallel(Path(scratch) / "slow"), writing(Path(scratch) / "writing")):
-            for figure in group:
-                print(f"{figure.what:70} {figure.milliseconds:10.2f} {figure.note or 'ms'}", flush=True)
-                figures.append(figure)
-    given.out.mkdir(parents=True, exist_ok=True)
-    rows = [{"what": one.what, "value": round(one.milliseconds, 3), "note": one.note} for one in figures]
-    report = {"date": f"{utc_now():%Y-%m-%d}", "machine": machine(), "figures": rows}
-    (given.out / "loop.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(f"written to {os.path.relpath(given.out)}")
-    return 0
+        for name, group in (("applying", applying), ("writing", writing), ("alerting", alerting)):
+            yield from group(Path(scratch) / name)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    logging.disable(logging.WARNING)
+    collect(figures())

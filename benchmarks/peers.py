@@ -105,7 +105,7 @@ def _reconciler(folder: Path, nodes: int) -> Command:
     return Command(line=[str(RECONCILER), "-C", str(folder), "plan"])
 
 
-def _forget(folder: Path) -> None:
+def forget(folder: Path) -> None:
     """Drop what was kept of the documents; the records of what is deployed stay."""
     with closing(sqlite3.connect(folder / ".reconciler" / "state.db")) as state, state:
         state.execute("DELETE FROM cache")
@@ -182,14 +182,13 @@ PEERS = (
         before=_forget_answer,
         version=_our_version,
     ),
-    Peer(
-        name=OURS_COLD, asked="reconciler plan, cache lost", prepare=_reconciler, before=_forget, version=_our_version
-    ),
+    Peer(name=OURS_COLD, asked="reconciler plan, cache lost", prepare=_reconciler, before=forget, version=_our_version),
     Peer(
         name="opera",
         asked="opera diff",
         prepare=_opera,
         version=_pinned("opera", "opera"),
+        largest=1000,
         needs=(("PyYAML==5.4.1",), ("opera==0.7.0", "setuptools<81")),
         constraint="Cython<3",
     ),
@@ -198,6 +197,7 @@ PEERS = (
         asked="tosca-parser, load alone",
         prepare=_tosca_parser,
         version=_pinned("tosca-parser", "tosca-parser"),
+        largest=1000,
         needs=(("tosca-parser==2.15.0",),),
     ),
     Peer(
@@ -205,6 +205,7 @@ PEERS = (
         asked="salt-call state.apply test=True",
         prepare=_salt,
         version=_pinned("salt", "salt"),
+        largest=1000,
         needs=(("salt==3008.3",),),
     ),
     Peer(
@@ -223,7 +224,7 @@ PEERS = (
         largest=1000,
     ),
 )
-"""Unfurl needs gigabytes above 100 nodes, and the first apply of 5,000 takes Terraform a quarter of an hour."""
+"""Unfurl needs gigabytes above 100 nodes; to make 5,000 ready takes others minutes, Terraform a quarter of an hour."""
 
 
 def available(*names: str) -> tuple[list[Peer], list[str]]:
@@ -231,7 +232,7 @@ def available(*names: str) -> tuple[list[Peer], list[str]]:
     found: list[Peer] = []
     missing: list[str] = []
     for peer in PEERS:
-        if names and peer.name not in (OURS, *names):
+        if names and peer.name not in (OURS, OURS_LOOKING, OURS_COLD, *names):
             continue
         if peer.name == "terraform" and shutil.which("terraform") is None:
             missing.append("terraform is not on the PATH")

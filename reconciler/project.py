@@ -16,7 +16,7 @@ from reconciler.settings import Settings
 from reconciler.settings_kept import settings_of
 from reconciler.status import Records
 from reconciler.turn import Ground, Look
-from specs.catalogue import Catalogue, read_catalogue
+from specs.catalogue import Catalogue, Shelf, read_catalogue
 from specs.errors import Diagnostic, RepositoryError, SettingsError, Severity, SpecError
 from specs.repository import Repository
 from specs.tree import Cache, Tree
@@ -76,11 +76,11 @@ class Reading:
             raise SpecError(errors)
 
 
-def read_tree(tree: Tree, cache: Cache) -> Reading:
-    """Read settings and documents of a commit."""
+def read_tree(tree: Tree, cache: Cache, shelf: Shelf | None = None) -> Reading:
+    """Read settings and documents of a commit; `shelf` only saves time."""
     settings, found = settings_of(tree, cache)
     top = tuple(glob.removeprefix("**/") for glob in settings.include)  # `**/` also means no folder at all
-    catalogue = read_catalogue(tree, cache, (*settings.include, *top))
+    catalogue = read_catalogue(tree, cache, (*settings.include, *top), shelf)
     diagnostics = dict.fromkeys(sorted((*found, *catalogue.diagnostics)))
     return Reading(settings=settings, catalogue=catalogue, diagnostics=tuple(diagnostics))
 

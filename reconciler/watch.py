@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.lines import count
 from reconciler.project import Place, Reading, open_repository, read_tree
 from reconciler.settings import Settings
 from reconciler.trust import check_trust, trusted_before
+from specs.catalogue import Shelf
 from specs.errors import ReconcilerError, Severity
 from specs.patch import ALERT_TRAILER, trailer
 from specs.repository import Repository
@@ -34,6 +35,7 @@ class Watch:
     _repository: Repository | None = None
     _folder: WorkTree | None = None
     _head: str = ""
+    _shelf: Shelf = field(default_factory=Shelf)
 
     @property
     def is_current(self) -> bool:
@@ -77,7 +79,7 @@ class Watch:
     def _accept(self, tree: Tree, store: Store) -> bool:
         """Read a commit and keep it, if it is any good."""
         name = tree.commit[:12]
-        reading = read_tree(tree, store)
+        reading = read_tree(tree, store, self._shelf)
         errors = [one for one in reading.diagnostics if one.severity is Severity.ERROR]
         if errors:
             logger.error("%s is invalid, nothing of it is applied: %s", name, count(len(errors), "fault"))

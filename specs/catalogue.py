@@ -63,45 +63,88 @@ class _Compiler(Protocol):
     def judge(self, entries: Mapping[str, Json]) -> frozenset[str]: ...
 
 
-def read_catalogue(tree: Tree, cache: Cache | None = None, include: Iterable[str] | None = None) -> Catalogue:
+@dataclass(frozen=True, slots=True)
+class _Shelved:
+    """One document as it was read last."""
+
+    content: str
+    entry: Json
+    """Without the services it was compiled to: these are decoded."""
+    services: Mapping[str, Service]
+    """By site."""
+
+
+@dataclass(slots=True)
+class Shelf:
+    """What was decoded last, for whoever reads one commit after another: only what has changed is decoded again."""
+
+    documents: Mapping[str, _Shelved] = field(default_factory=dict)
+    """By path."""
+    surroundings: Surroundings | None = None
+
+
+def read_catalogue(
+    tree: Tree, cache: Cache | None = None, include: Iterable[str] | None = None, shelf: Shelf | None = None
+) -> Catalogue:
     """Read every document of a commit; faults are found all at once and stand in the catalogue.
 
     `include` narrows which files are read as documents (what they import is read anyway): patterns as of
-    `fnmatch`, in which `*` also crosses folders. `RepositoryError` if the tree cannot be read.
+    `fnmatch`, in which `*` also crosses folders. `shelf` only saves time. `RepositoryError` if the tree cannot be read.
     """
     with collector.at_rest():
-        reading = _Reading(tree, cache, entries.candidates(tree, include))
+        shelf = shelf or Shelf()
+        reading = _Reading(tree, cache, entries.candidates(tree, include), shelf)
         reading.run()
-        return _assemble(tree, reading.entries, reading.surroundings)
+        return _assemble(tree, reading, shelf)
 
 
 class _Reading:
     """Brings every entry up to date: from the cache where it is still true, else compiled anew."""
 
-    def __init__(self, tree: Tree, cache: Cache | None, paths: Sequence[str]) -> None:
+    def __init__(self, tree: Tree, cache: Cache | None, paths: Sequence[str], shelf: Shelf) -> None:
         self._tree = tree
         self._cache = cache
-        self._keys = {path: entries.key(path, tree.files[path]) for path in paths}
+        self._paths = paths
+        self._shelf = shelf
         self._compiler: _Compiler | None = None
         self._fresh: set[str] = set()
         self.entries: dict[str, Json] = {}
         self.surroundings = Surroundings({}, {}, {}, {})
+        self.unanswered: frozenset[str] = frozenset()
+        """Paths the second judge is to be asked about again."""
 
     def run(self) -> None:
-        kept = self._cache.get_many(list(self._keys.values())) if self._cache is not None else {}
-        for path, key in self._keys.items():
-            entry = json.loads(kept[key]) if key in kept else None
+        known = self._shelf.documents
+        shelved = {path: known[path].entry for path in self._paths if self._stands(path)}
+        keys = {path: self._key(path) for path in self._paths if path not in shelved}
+        kept = self._cache.get_many(list(keys.values())) if self._cache is not None else {}
+        for path in self._paths:
+            entry = shelved[path] if path in shelved else json.loads(kept[keys[path]]) if keys[path] in kept else None
             if entry is None or not entries.is_current(entry, self._tree):
                 entry = self._compile().begin(path)
                 self._fresh.add(path)
             self.entries[path] = entry
         self.surroundings = _surroundings(self.entries)
+        if self.surroundings == self._shelf.surroundings:
+            shelved = {path: entry for path, entry in shelved.items() if self.entries[path] is entry}
+        else:
+            shelved = {}
         for path, entry in self.entries.items():
-            if entry["kind"] == "service" and entry["surroundings"] != self.surroundings.digest(entry):
+            if path in shelved or entry["kind"] != "service":
+                continue
+            if entry["surroundings"] != self.surroundings.digest(entry):
                 self.entries[path] = self._compile().finish(path, entry, self.surroundings)
                 self._fresh.add(path)
         if self._fresh:
             self._keep()
+
+    def _stands(self, path: str) -> bool:
+        """Tell whether a document is shelved as it is now."""
+        shelved = self._shelf.documents.get(path)
+        return shelved is not None and shelved.content == self._tree.files[path]
+
+    def _key(self, path: str) -> str:
+        return entries.key(path, self._tree.files[path])
 
     def _compile(self) -> _Compiler:
         """Load the compiler: by name and late, because it brings the YAML reader and the second judge with it."""
@@ -111,9 +154,9 @@ class _Reading:
 
     def _keep(self) -> None:
         fresh = {path: self.entries[path] for path in sorted(self._fresh)}
-        unanswered = self._compile().judge(fresh)
+        self.unanswered = self._compile().judge(fresh)
         if self._cache is not None:
-            kept = {self._keys[path]: _json(entry) for path, entry in fresh.items() if path not in unanswered}
+            kept = {self._key(path): _json(entry) for path, entry in fresh.items() if path not in self.unanswered}
             self._cache.put(kept)
 
 
@@ -143,8 +186,16 @@ def _surroundings(found: Mapping[str, Json]) -> Surroundings:
 # --- the whole ---
 
 
-def _assemble(tree: Tree, found: Mapping[str, Json], surroundings: Surroundings) -> Catalogue:
-    services = _services(found, surroundings.sites)
+def _assemble(tree: Tree, reading: _Reading, shelf: Shelf) -> Catalogue:
+    found, surroundings = reading.entries, reading.surroundings
+    decoded = {path: _decoded(path, entry, shelf) for path, entry in found.items()}
+    shelf.surroundings = surroundings
+    shelf.documents = {
+        path: _Shelved(tree.files[path], {**entry, "variants": ()} if decoded[path] else entry, decoded[path])
+        for path, entry in found.items()
+        if path not in reading.unanswered
+    }
+    services = _services(found, decoded, surroundings.sites)
     alerts = tuple(decode_alerts(entry["alerts"]) for entry in found.values() if entry["kind"] == "alerts")
     diagnostics = set(_own_diagnostics(found))
     diagnostics.update(_double_sites(found), _double_services(found), _site_faults(found, surroundings.sites))
@@ -170,16 +221,29 @@ def _own_diagnostics(found: Mapping[str, Json]) -> Iterable[Diagnostic]:
             yield from map(decode_diagnostic, entry["diagnostics"])
 
 
-def _services(found: Mapping[str, Json], sites: Mapping[str, Site]) -> Mapping[str, Mapping[str, Service]]:
-    """Decode the services; those without late values are the same object on all sites with equal inputs."""
+def _decoded(path: str, entry: Json, shelf: Shelf) -> Mapping[str, Service]:
+    """Decode a service for each of its sites; without late values it is the same object on all with equal inputs."""
+    shelved = shelf.documents.get(path)
+    if shelved is not None and shelved.entry is entry:
+        return shelved.services
+    if entry["kind"] != "service":
+        return {}
+    found: dict[str, Service] = {}
+    shared: dict[int, Service] = {}
+    for site, variant in entry["by_site"].items():
+        data = entry["variants"][variant]
+        service = decode_service(data, site) if data["late"] or variant not in shared else shared[variant]
+        shared[variant] = service
+        found[site] = service
+    return found
+
+
+def _services(
+    found: Mapping[str, Json], decoded: Mapping[str, Mapping[str, Service]], sites: Mapping[str, Site]
+) -> Mapping[str, Mapping[str, Service]]:
     of_sites: dict[str, dict[str, Service]] = {name: {} for name in sites}
-    running = [entry for entry in found.values() if entry["kind"] == "service" and entry["by_site"]]
-    for entry in sorted(running, key=lambda one: str(one["name"])):
-        shared: dict[int, Service] = {}
-        for site, variant in entry["by_site"].items():
-            data = entry["variants"][variant]
-            service = decode_service(data, site) if data["late"] or variant not in shared else shared[variant]
-            shared[variant] = service
+    for path in sorted((path for path in found if decoded[path]), key=lambda path: str(found[path]["name"])):
+        for site, service in decoded[path].items():
             of_sites[site].setdefault(service.name, service)
     return of_sites
 

@@ -18,6 +18,8 @@ KEYS_PER_QUERY = 900
 _SAME_LOCK = "site = ? AND owner = ? AND host = ? AND pid = ? AND born = ? AND since = ?"
 
 
+_ALL = 2**62
+"""A limit that is none: SQLite takes an offset only after one."""
 _NEW_STATE = "INSERT INTO inventories VALUES (?, ?) ON CONFLICT (site) DO UPDATE SET state = excluded.state"
 _NEW_FIRING = f"INSERT INTO firings VALUES ({', '.join('?' * 16)}) ON CONFLICT (id) DO NOTHING"  # noqa: S608 - question marks
 
@@ -253,11 +255,10 @@ class SqlStore:
         with database.transaction():
             outdated = database.rows(
                 tuple,
-                "SELECT key FROM cache WHERE key NOT IN"
-                " (SELECT key FROM cache ORDER BY written DESC, key DESC LIMIT ?) ORDER BY key",
-                (keep,),
+                "SELECT key FROM cache ORDER BY written DESC, key DESC LIMIT ? OFFSET ?",
+                (_ALL, keep),
             )
-            database.change_many("DELETE FROM cache WHERE key = ?", outdated)
+            database.change_many("DELETE FROM cache WHERE key = ?", sorted(outdated))
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policies.placement import capacity_findings, place
-from specs.catalogue import Catalogue, read_catalogue
+from specs.catalogue import Catalogue, Shelf, read_catalogue
 from specs.codec import decode_service, encode_service
 from specs.model import (
     Artifact,
@@ -112,14 +112,17 @@ def assert_usable(found: Catalogue) -> None:
 @given(damaged())
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_damaged_repositories_get_the_same_answer_with_and_without_a_cache(files: Mapping[str, str]) -> None:
-    cache = MemoryCache()
-    read_catalogue(Files(RICH), cache)
+    cache, shelf = MemoryCache(), Shelf()
+    good = read_catalogue(Files(RICH), cache, shelf=shelf)
 
     cold = read_catalogue(Files(files))
-    half_cold = read_catalogue(Files(files), cache)
+    half_cold = read_catalogue(Files(files), cache, shelf=shelf)
     warm = read_catalogue(Files(files), cache)
+    again = read_catalogue(Files(files), shelf=shelf)
+    back = read_catalogue(Files(RICH), shelf=shelf)
 
-    assert cold == half_cold == warm
+    assert cold == half_cold == warm == again
+    assert good == back
     assert_usable(cold)
 
 

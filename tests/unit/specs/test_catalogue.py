@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from specs.catalogue import Catalogue, read_catalogue
 from specs.errors import Severity, SpecError
 from specs.judge.verdict import Verdict
+from specs.tosca import entries
 from specs.values import Reference
 from tests.support.files import Files
 from tests.support.spec_files import ROOT, SITE, MemoryCache, catalogue_of, codes, document, folder
@@ -447,6 +448,22 @@ print(*sorted(name for name in sys.modules if name.split(".")[0] in heavy or nam
     )
 
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("what", "value"),
+    [
+        ("specs.tosca.entries._installed", lambda distribution: [f"{distribution}-99.dist-info"]),
+        ("specs.tosca.library.contents", lambda: {"flame_definitions.yaml": "another digest"}),
+    ],
+)
+def test_another_parser_or_another_type_is_another_program(
+    what: str, value: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = entries.program.__wrapped__()
+    monkeypatch.setattr(what, value)
+
+    assert entries.program.__wrapped__() != before
 
 
 def test_a_program_that_changes_compiles_anew(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,227 @@
+"""Takes the figures of looking: what it costs to read what Kubernetes and OpenStack answer.
+
+    python -m benchmarks.observation
+
+A thousand Deployments and a thousand servers as their APIs write them, read as the providers read them the second time
+they look, beside the typed client of Kubernetes and the objects of openstacksdk. Processor time; no server is asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any, cast
+
+from benchmarks.figures import Figure, collect, middle
+from providers.base import Mark, Present, Scope
+from providers.kubernetes.connection import Connection
+from providers.kubernetes.discovery import Served
+from providers.kubernetes.kinds import FORMS
+from providers.kubernetes.server import Server
+from providers.kubernetes.settings import Access, Spot
+from providers.kubernetes.settings import Settings as KubernetesSettings
+from providers.kubernetes.shape import manifest_of
+from providers.kubernetes.sight import Sight
+from providers.openstack.cloud import Cloud
+from providers.openstack.marks import mapping
+from providers.openstack.record import PREFIX, pack
+from providers.openstack.servers import ServerHand
+from providers.openstack.settings import Settings as OpenStackSettings
+from providers.openstack.sight import Bulk, Names
+from specs.model import Address, Resource
+from specs.tosca.collector import at_rest
+from specs.values import Value
+
+COUNT = 1000
+REPOSITORY = "0123456789ab"
+_SITE = "bristol"
+_DEPLOYMENT = Served(FORMS["deployment"], "apps/v1")
+_MOMENT = "2026-03-04T12:00:00Z"
+
+
+def figures() -> Iterator[Figure]:
+    """Measure both systems."""
+    yield from _compared("kubernetes", "Deployments", "typed", kubernetes(), typed())
+    yield from _compared("openstack", "servers", "objects", openstack(), sdk())
+
+
+def _compared(
+    name: str, what: str, others: str, ours: Callable[[], object], theirs: Callable[[], object]
+) -> Iterator[Figure]:
+    ours()
+    mine, other = middle(ours, rounds=7), middle(theirs, rounds=1)
+    yield Figure(f"look at {COUNT:,} {what} of {name}", mine, name=name)
+    yield Figure(f"the same as {others} of the SDK", other)
+    yield Figure(f"{others} over ours", other / mine, unit="x", name=f"{name}/{others}")
+
+
+# --- Kubernetes ------------------------------------------------------------------------------------
+
+
+def deployments() -> dict[Address, tuple[Resource, bytes]]:
+    """Give resources, and the objects that stand for them as the API server writes them."""
+    found = {}
+    for number in range(COUNT):
+        address = Address(f"{_SITE}/tour-{number // 20}/web-{number % 20}@edge-1:kubernetes.deployment")
+        labels = {"app": f"web-{number}"}
+        container = {
+            "name": "web",
+            "image": f"registry.example.org/web:{number}",
+            "ports": [{"containerPort": 80}],
+            "resources": {"requests": {"cpu": "500m", "memory": "256Mi"}},
+        }
+        properties: dict[str, Any] = {
+            "cluster": "edge-1",
+            "name": f"web-{number}",
+            "namespace": "tour",
+            "spec.replicas": 2,
+            "spec.selector": {"matchLabels": labels},
+            "spec.template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        }
+        resource = Resource(address=address, binding="clusters", properties=properties)
+        mark = Mark(REPOSITORY, address, resource.digest)
+        found[address] = (resource, _written(manifest_of(resource, "apps/v1", "Deployment", mark), number))
+    return found
+
+
+def _written(body: dict[str, Any], number: int) -> bytes:
+    """Add what the server adds."""
+    fields: dict[str, Any] = {"f:spec": {"f:replicas": {}, "f:template": {"f:spec": {"f:containers": {}}}}}
+    body["metadata"] |= {
+        "uid": f"uid-{number}",
+        "resourceVersion": str(1000 + number),
+        "generation": 1,
+        "creationTimestamp": _MOMENT,
+        "managedFields": [
+            {"manager": "tosca-reconciler", "operation": "Apply", "apiVersion": "apps/v1", "fieldsV1": fields}
+        ],
+    }
+    container = body["spec"]["template"]["spec"]["containers"][0]
+    container |= {"imagePullPolicy": "IfNotPresent", "terminationMessagePath": "/dev/termination-log"}
+    body["spec"]["template"]["spec"] |= {"restartPolicy": "Always", "dnsPolicy": "ClusterFirst"}
+    body["spec"] |= {"strategy": {"type": "RollingUpdate"}, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
+    condition = {"status": "True", "lastUpdateTime": _MOMENT, "lastTransitionTime": _MOMENT, "message": "as it should"}
+    body["status"] = {
+        "observedGeneration": 1,
+        "replicas": 2,
+        "updatedReplicas": 2,
+        "readyReplicas": 2,
+        "availableReplicas": 2,
+        "conditions": [
+            {"type": "Available", "reason": "MinimumReplicasAvailable", **condition},
+            {"type": "Progressing", "reason": "NewReplicaSetAvailable", **condition},
+        ],
+    }
+    return json.dumps(body).encode()
+
+
+def kubernetes() -> Callable[[], object]:
+    """Give a look that has seen all of it before, and finds nothing changed."""
+    objects = deployments()
+    page = b'{"items":[' + b",".join(text for _, text in objects.values()) + b"]}"
+    scope = Scope(repository=REPOSITORY, site=_SITE, wanted={address: one for address, (one, _) in objects.items()})
+    server = Server(Access(), ("edge-1",), cast("Connection", None))
+    sight = Sight(
+        server,
+        KubernetesSettings(spots={"edge-1": Spot()}),
+        1,
+        lambda: datetime.now(UTC),
+        lambda served, scope, namespace: iter([json.loads(page)["items"]]),
+    )
+
+    def look() -> object:
+        with at_rest():
+            clear, doubtful, why = sight._sort(_DEPLOYMENT, scope)
+        if len(clear) != COUNT or doubtful or why:
+            raise RuntimeError(f"{len(clear)} clear, {len(doubtful)} doubtful {why}")
+        return clear
+
+    return look
+
+
+def typed() -> Callable[[], object]:
+    """Give the way of the official client: a list of typed objects."""
+    client = import_module("kubernetes.client")
+    texts = b",".join(text for _, text in deployments().values())
+    answer = b'{"apiVersion":"apps/v1","kind":"DeploymentList","metadata":{},"items":[' + texts + b"]}"
+    api = client.ApiClient()
+    return lambda: api.deserialize(answer.decode(), "V1DeploymentList", "application/json")
+
+
+# --- OpenStack -------------------------------------------------------------------------------------
+
+
+def servers() -> bytes:
+    """Give a list as Nova writes it."""
+    rows = []
+    for number in range(COUNT):
+        address = Address(f"{_SITE}/tour-{number // 20}/web-{number % 20}@dc-1.0:openstack.server")
+        asked: dict[str, Value] = {
+            "ports": [f"port-{number}"],
+            "vcpus": 1,
+            "ram_mib": 2048,
+            "disk_gib": 20,
+            "image_name": "debian-12",
+        }
+        metadata = {
+            **mapping(Mark(REPOSITORY, address, f"{number:032x}"), PREFIX),
+            **pack(asked, {"flavor": "m1.small", "image": "image-1"}),
+        }
+        rows.append(
+            {
+                "id": f"server-{number}",
+                "name": f"web-{number}",
+                "status": "ACTIVE",
+                "tenant_id": "project-1",
+                "user_id": "user-1",
+                "metadata": metadata,
+                "hostId": f"{number:056x}",
+                "image": {"id": "image-1", "links": []},
+                "flavor": {"original_name": "m1.small", "vcpus": 1, "ram": 2048, "disk": 20, "ephemeral": 0, "swap": 0},
+                "created": _MOMENT,
+                "updated": _MOMENT,
+                "addresses": {"net": [{"version": 4, "addr": "10.0.0.5", "OS-EXT-IPS:type": "fixed"}]},
+                "key_name": None,
+                "tags": ["tosca-reconciler"],
+                "config_drive": "",
+                "OS-DCF:diskConfig": "MANUAL",
+                "OS-EXT-AZ:availability_zone": "nova",
+                "OS-EXT-STS:power_state": 1,
+                "OS-EXT-STS:task_state": None,
+                "OS-EXT-STS:vm_state": "active",
+                "OS-SRV-USG:launched_at": _MOMENT,
+                "os-extended-volumes:volumes_attached": [],
+                "security_groups": [{"name": "default"}],
+            }
+        )
+    return json.dumps({"servers": rows}).encode()
+
+
+def openstack() -> Callable[[], object]:
+    """Give a look at servers that have been seen before."""
+    text = servers()
+    cloud = Cloud(OpenStackSettings())
+    names = Names(cloud)
+    hand = ServerHand(cloud, names, OpenStackSettings())
+
+    def look() -> list[Present]:
+        with at_rest():
+            rows = json.loads(text)["servers"]
+            sight = Bulk(names, {})
+            marked = [(row, hand.mark(row)) for row in rows]
+            return [hand.present(row, mark, sight) for row, mark in marked if mark is not None]
+
+    return look
+
+
+def sdk() -> Callable[[], object]:
+    """Give the way of openstacksdk: an object for every server."""
+    server = import_module("openstack.compute.v2.server").Server
+    text = servers()
+    return lambda: [server.existing(**row) for row in json.loads(text)["servers"]]
+
+
+if __name__ == "__main__":
+    collect(figures())
