@@ -28,6 +28,7 @@ from reconciler.settings import Timing
 from reconciler.turn import Ground
 from reconciler.watch import Watch
 from specs.errors import ReconcilerError, RepositoryError
+from specs.tosca import collector
 from state.opening import open_store
 from state.store import Store
 
@@ -246,6 +247,8 @@ class Loop:
             logger.error("%s %s: %s", site, goal.name, error)
         except Exception as error:
             _log_defect(error)
+        if ending in _WELL and pace.commit != goal.reading.commit:
+            collector.settle()
         self._pause(goal, site, pace, ending)
         return ending
 
