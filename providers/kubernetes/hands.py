@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -82,8 +83,8 @@ class Hands:
         if ADOPTED in (metadata.get("annotations") or {}):
             self._give_back(served, live)
             return None
-        if served.form.kind == "namespace" and not metadata.get("deletionTimestamp"):
-            self._check_nobody_else(metadata["name"], current)
+        if not metadata.get("deletionTimestamp"):
+            self._check_nobody_else(served, metadata["name"], current)
         with self._writing(served, live):
             if not metadata.get("deletionTimestamp"):
                 self._server.remove(served, live, foreground=served.form.object in _WITH_PODS)
@@ -152,23 +153,36 @@ class Hands:
             metadata |= {"labels": labels, "annotations": dict(annotations)}
         return {"apiVersion": served.api_version, "kind": served.form.object, "metadata": metadata}
 
-    def _check_nobody_else(self, namespace: str, current: Present) -> None:
-        """Refuse to take a namespace away from what others have put into it."""
-        theirs: list[str] = []
-        for name in (*(form.id for form in FORMS.values()), "pods", *sorted(self._settings.manifests)):
-            try:
-                served = self._server.discovery.of_resource(name)
-            except Gone:
-                continue
-            if served.form.namespaced:
-                for _, page in self._server.pages(served, "", namespace, metadata_only=True):
-                    found = (item["metadata"] for item in page)
-                    theirs += [f"{served.form.object} {m['name']}" for m in found if _is_strange(m, name, current.mark)]
+    def _check_nobody_else(self, served: Served, name: str, current: Present) -> None:
+        """Refuse to take a namespace or a definition away from what others have put into it."""
+        if served.form.kind == "namespace":
+            inside = (
+                *(form.id for form in FORMS.values() if form.namespaced),
+                "pods",
+                *sorted(self._settings.manifests),
+            )
+            theirs = sorted(found for resource in inside for found in self._of_others(resource, name, current.mark))
+        elif served.form.resource == "customresourcedefinitions":
+            theirs = sorted(self._of_others(name, "", current.mark))
+        else:
+            return
         if theirs:
             raise PermanentError(
-                f"{current.address}: others have put {', '.join(sorted(theirs)[:5])} into namespace {namespace};"
+                f"{current.address}: others have put {', '.join(theirs[:5])} into {served.form.object.lower()} {name};"
                 " move or delete that first"
             )
+
+    def _of_others(self, resource: str, namespace: str, mark: Mark) -> Iterator[str]:
+        try:
+            served = self._server.discovery.of_resource(resource)
+        except Gone:
+            return
+        if namespace and not served.form.namespaced:
+            return
+        for _, page in self._server.pages(served, "", namespace, metadata_only=True):
+            for item in page:
+                if _is_strange(item["metadata"], resource, mark):
+                    yield f"{served.form.object} {item['metadata']['name']}"
 
     # --- showing ---
 
@@ -205,15 +219,15 @@ def check_allowed(name: str, resource: Resource, settings: Settings) -> None:
         )
 
 
-def _is_strange(metadata: Json, resource: str, namespace: Mark) -> bool:
-    """Tell whether somebody else would miss an object; when our namespace goes, no pod of ours is left in it."""
+def _is_strange(metadata: Json, resource: str, mark: Mark) -> bool:
+    """Tell whether somebody else would miss an object if what carries our mark goes; no pod of ours is left by then."""
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    if metadata.get("deletionTimestamp"):
+    owned = resource != "pods" and any(owner.get("controller") for owner in metadata.get("ownerReferences") or ())
+    if owned or metadata.get("deletionTimestamp"):
         return False
     if REPOSITORY in labels:
-        mark = mark_of(metadata, namespace.repository)
-        return mark is None or parse_address(mark.address).site != parse_address(namespace.address).site
-    owned = resource != "pods" and any(owner.get("controller") for owner in metadata.get("ownerReferences") or ())
+        found = mark_of(metadata, mark.repository)
+        return found is None or parse_address(found.address).site != parse_address(mark.address).site
     disk_of_a_set = resource == "persistentvolumeclaims" and SERVICE in labels
     token = "kubernetes.io/service-account.name" in annotations
-    return not (owned or disk_of_a_set or token or metadata["name"] in _CLUSTER_OWN)
+    return not (disk_of_a_set or token or metadata["name"] in _CLUSTER_OWN)

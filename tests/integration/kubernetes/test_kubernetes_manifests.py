@@ -98,6 +98,20 @@ def test_what_a_manifest_no_longer_holds_goes(plane: ControlPlane, bench: Bench)
     assert plane.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.org") is None
 
 
+def test_a_definition_that_others_use_is_not_deleted(plane: ControlPlane, bench: Bench) -> None:
+    bench.turn(wants("tour", chart(CHART.replace("NAMESPACE", f"{bench.site.name}-extra")), on=bench.site))
+    widget = {"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "theirs"}, "spec": {"size": 1}}
+    path = "/apis/example.org/v1/namespaces/default/widgets"
+    plane.call("POST", path, widget)
+    report = bench.turn()
+    kept = plane.get(f"{path}/theirs")
+    plane.call("DELETE", f"{path}/theirs")
+
+    assert "others have put Widget theirs into customresourcedefinition widgets" in str(failures(report))
+    assert kept is not None
+    assert failures(bench.turn()) == {}
+
+
 def test_drift_of_a_custom_object_is_healed(plane: ControlPlane, bench: Bench) -> None:
     service = wants("tour", chart(CHART.replace("NAMESPACE", f"{bench.site.name}-extra")), on=bench.site)
     bench.turn(service)
