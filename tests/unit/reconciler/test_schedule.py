@@ -96,3 +96,16 @@ def test_a_slow_call_is_not_made_twice_at_once() -> None:
     clockwork.stop()
 
     assert most == 1
+
+
+def test_calls_on_the_dot_come_at_whole_multiples() -> None:
+    clockwork, calls = Clockwork(1), threading.Semaphore(0)
+    clockwork.on_the_dot("dot", timedelta(seconds=0.25), calls.release)
+    clockwork.start()
+    moments = []
+    for _ in range(3):
+        moments.append(clockwork._scheduler.get_job("dot").next_run_time)
+        assert calls.acquire(timeout=10)
+    clockwork.stop()
+
+    assert {moment.microsecond % 250_000 for moment in moments} == {0}
