@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from policies.moves import Enter, Move, Scale, ScaleTo, moves
 from specs.model import LifecycleState, Node, Policy, Service
@@ -25,7 +26,7 @@ class AlertLimits:
     commits_per_hour: int = 30
     """How many changes alerts may make to one service in an hour."""
     flaps: int = 4
-    """How often the same value may be changed within `flap_window`."""
+    """How often the same value may be turned back within `flap_window`."""
     flap_window: timedelta = timedelta(minutes=10)
 
 
@@ -36,7 +37,8 @@ class Deed:
     service: str
     policy: str
     at: datetime
-    subjects: frozenset[str] = field(default_factory=frozenset)
+    ways: frozenset[str] = field(default_factory=frozenset)
+    """What was changed, and which way: `Change.way`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +158,21 @@ def _hindrance(
     if len(lately) >= limits.commits_per_hour:
         return f"alerts have made {len(lately)} changes to {service.name} in an hour; that is the limit"
     for change in changes:
-        count = sum(change.subject in deed.subjects for deed in own if deed.at > now - limits.flap_window)
-        if count >= limits.flaps:
+        turns = _turns([deed for deed in own if deed.at > now - limits.flap_window], change)
+        if turns >= limits.flaps:
             minutes = f"{limits.flap_window.total_seconds() / 60:g}"
             return (
-                f"{change.subject} was changed {count} times in {minutes} minutes: it flaps, and a person should look"
+                f"{change.subject} would turn back {turns} times in {minutes} minutes:"
+                " it flaps, and a person should look"
             )
     return ""
+
+
+def _turns(deeds: Iterable[Deed], change: Change) -> int:
+    """Count how often a value went one way and then the other, with the change that is to be made."""
+    before = [way for deed in sorted(deeds, key=lambda deed: deed.at) for way in sorted(deed.ways)]
+    ways = [way for way in before if way[1:] == change.subject]
+    return sum(one != next_ for one, next_ in pairwise([*ways, change.way]))
 
 
 def cooldown(policy: Policy, limits: AlertLimits) -> timedelta:

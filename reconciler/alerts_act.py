@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from policies.decide import AlertLimits, Deed, Held, Nothing, decide
-from policies.moves import Enter, moves
+from policies.moves import Enter, Move, Scale, ScaleTo, moves
 from reconciler.alerts_check import MOST_AHEAD, text_of
 from reconciler.project import Place, Reading, open_repository
 from reconciler.settings import Alerting
 from specs.catalogue import Catalogue
 from specs.errors import ReconcilerError, RepositoryError
-from specs.model import Service
+from specs.model import LifecycleState, Service
 from specs.patch import (
     ALERT_TRAILER,
     BrokenFileError,
@@ -29,6 +29,7 @@ from specs.patch import (
     SpecPatch,
     patched,
     trailer,
+    way,
 )
 from specs.repository import Author, Repository
 from specs.tosca.watches import instance_of
@@ -166,7 +167,7 @@ class Desk:
         if commit := self._known.get(firing.id):
             self._made.append(commit)
             what = "it was committed before, and the note of it was lost"
-            return end.of(Outcome.DONE, what, commit=commit, subjects=_subjects(service, firing))
+            return end.of(Outcome.DONE, what, commit=commit, subjects=_ways(service, firing))
         limits = limits_of(reading.settings.alerts)
         match decide(service, reason_of(firing), deeds, limits, now):
             case Nothing(why):
@@ -184,7 +185,7 @@ class Desk:
         return None
 
     def _carried_out(self, store: Store, reading: Reading, end: _Ending, patch: SpecPatch) -> Firing | None:
-        subjects = tuple(change.subject for change in patch.changes)
+        subjects = tuple(change.way for change in patch.changes)
         what = "; ".join(map(str, patch.changes))
         logger.debug("%s alert %s: the policy %s asks for: %s", end.firing.site, end.firing.id, end.firing.policy, what)
         if hindrance := self._hindrance():
@@ -255,9 +256,19 @@ def _commits_of_alerts(repository: Repository) -> Mapping[str, str]:
     return {trailer(commit.message, ALERT_TRAILER): commit.id for commit in repository.history(_SEARCHED)}
 
 
-def _subjects(service: Service, firing: Firing) -> tuple[str, ...]:
-    asked = moves(service, firing.policy, firing.trigger)
-    return tuple(f"{move.node}@{move.cluster}" if isinstance(move, Enter) else move.node for move in asked)
+def _ways(service: Service, firing: Firing) -> tuple[str, ...]:
+    """Give what a firing asked for, and which way, when nothing else is known of its commit."""
+    return tuple(_way(move) for move in moves(service, firing.policy, firing.trigger))
+
+
+def _way(move: Move) -> str:
+    match move:
+        case Enter(node, cluster, state):
+            return way(f"{node}@{cluster}", up=state.reaches(LifecycleState.BOOTED))
+        case Scale(node, by):
+            return way(node, up=by > 0)
+        case ScaleTo(node, _, out):
+            return way(node, up=out)
 
 
 def _check_base(repository: Repository, base: str, patch: SpecPatch) -> None:
@@ -364,7 +375,7 @@ def _deed(firing: Firing) -> Deed:
         service=firing.sfci,
         policy=firing.policy,
         at=firing.settled_at or firing.received_at,
-        subjects=frozenset(firing.subjects),
+        ways=frozenset(firing.subjects),
     )
 
 

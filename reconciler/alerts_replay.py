@@ -89,8 +89,8 @@ class Replay:
         decision = decide(self.service, reason, self._deeds, self.limits, at)
         if isinstance(decision, SpecPatch):
             self.service = with_changes(self.service, decision.changes)
-            subjects = frozenset(change.subject for change in decision.changes)
-            self._deeds.append(Deed(service=self.service.name, policy=rule.policy, at=at, subjects=subjects))
+            ways = frozenset(change.way for change in decision.changes)
+            self._deeds.append(Deed(service=self.service.name, policy=rule.policy, at=at, ways=ways))
         return Replayed(self.site, self.service.name, reason, decision)
 
 

@@ -74,9 +74,9 @@ class Alerting:
     commits_per_hour: int = 30
     """How many changes alerts may make to one service in an hour."""
     flaps: int = 4
-    """How often alerts may change the same value within `flap_window`."""
+    """How often alerts may turn the same value back within `flap_window`."""
     flap_window: timedelta = timedelta(minutes=10)
-    """How far back changes of the same value are counted."""
+    """How far back that is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,11 @@ class Mode(StrEnum):
     """It is only reported."""
 
 
+def way(subject: str, *, up: bool) -> str:
+    """Write what is changed, and which way: `+storage@edge-1` or `-storage@edge-1`."""
+    return f"{'+' if up else '-'}{subject}"
+
+
 @dataclass(frozen=True, slots=True)
 class StateSet:
     """The wanted lifecycle state of a function on a cluster."""
@@ -54,6 +59,11 @@ class StateSet:
     def subject(self) -> str:
         """What is changed, whatever to."""
         return f"{self.node}@{self.cluster}"
+
+    @property
+    def way(self) -> str:
+        """What is changed, and which way."""
+        return way(self.subject, up=self.after.reaches(self.before))
 
     def __str__(self) -> str:
         return f"{self.node} on {self.cluster} from {self.before} to {self.after}"
@@ -71,6 +81,11 @@ class CountSet:
     def subject(self) -> str:
         """What is changed, whatever to."""
         return self.node
+
+    @property
+    def way(self) -> str:
+        """What is changed, and which way."""
+        return way(self.subject, up=self.after > self.before)
 
     def __str__(self) -> str:
         return f"{self.node} from {self.before} to {self.after} {'instance' if self.after == 1 else 'instances'}"

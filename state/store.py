@@ -172,7 +172,7 @@ class Firing:
     """What was decided, and why."""
     commit: str = ""
     subjects: tuple[str, ...] = ()
-    """What was changed: `storage@edge-1`."""
+    """What was changed, and which way: `+storage@edge-1`."""
     settled_at: datetime | None = None
 
 
