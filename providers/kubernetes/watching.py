@@ -12,7 +12,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from time import monotonic
@@ -85,6 +85,9 @@ class Keep:
         self._lock = threading.Lock()
         self._objects: dict[str, _Kept] = {}
         self._gone: set[str] = set()
+        self._noted: dict[str, _Kept] = {}
+        """What we wrote while a list was read, which may be older."""
+        self._listing = False
         self._busy: list[tuple[str, str]] = []
         self._alive = False
         self._tried = threading.Event()
@@ -103,6 +106,8 @@ class Keep:
         """Put in what we have just written."""
         with self._lock:
             self._put(body)
+            if self._listing:
+                self._noted[body["metadata"]["uid"]] = _kept(self.served, body)
 
     @contextmanager
     def writing(self, body: Json) -> Iterator[None]:
@@ -167,14 +172,19 @@ class Keep:
     def _list(self) -> str:
         found: dict[str, _Kept] = {}
         version = ""
+        with self._lock:
+            self._noted, self._gone, self._listing = {}, set(), True
         metadata_only = self.served.form.metadata_only
         for listed, page in self._server.pages(self.served, self._chosen, self._namespace, metadata_only=metadata_only):
             version = listed
             for body in page:
                 found[body["metadata"]["uid"]] = _kept(self.served, body)
         with self._lock:
+            found |= {uid: kept for uid, kept in self._noted.items() if kept.version > _number(version)}
+            found = {uid: kept for uid, kept in found.items() if uid not in self._gone}
+            self._noted, self._listing = {}, False
             moved = {uid: kept.matter for uid, kept in found.items()} != {u: k.matter for u, k in self._objects.items()}
-            first, self._objects, self._gone = not self._tried.is_set(), found, set()
+            first, self._objects = not self._tried.is_set(), found
             self._alive = True
         if moved and not first:
             self._stir()
@@ -317,7 +327,10 @@ def _kept(served: Served, body: Json) -> _Kept:
         body = {"metadata": metadata}
     else:
         matter |= {key: value for key, value in body.items() if key not in ("apiVersion", "kind", "metadata", "status")}
-    version = 0
-    with suppress(ValueError):  # versions are numbers on every server there is; else news in their order count
-        version = int(metadata["resourceVersion"])
-    return _Kept(version, compact(body).encode(), blake2b(compact(matter).encode(), digest_size=16).digest())
+    digest = blake2b(compact(matter).encode(), digest_size=16).digest()
+    return _Kept(_number(metadata["resourceVersion"]), compact(body).encode(), digest)
+
+
+def _number(version: str) -> int:
+    """Give a version as the number it is on every server there is; where it is none, news in their order count."""
+    return int(version) if version.isdecimal() else 0

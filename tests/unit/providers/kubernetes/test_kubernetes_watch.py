@@ -46,7 +46,7 @@ class Played:
         found = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
         if isinstance(found, Exception):
             raise found
-        return found
+        return found() if callable(found) else found
 
     def stream(self, call: Call, seconds: float) -> Stream:
         self.calls.append(call)
@@ -208,6 +208,21 @@ def test_what_we_wrote_is_kept_at_once_and_older_news_of_it_is_not_believed(watc
     assert watch.bell.acquire(timeout=SECONDS)
     assert not watch.bell.acquire(blocking=False)
     assert watch.names() == {"a": {"x": "2"}, "b": None}
+
+
+def test_what_we_do_while_a_list_is_read_is_not_lost(watching: Begin) -> None:
+    def read() -> dict[str, Any]:
+        for name, version in (("b", 20), ("c", 80)):
+            watch.keep.note(body(name, version))
+        watch.keep.note_gone("uid-a")
+        return listing(50, body("a", 3))
+
+    watch = watching(listing(5, body("a", 3)), read)
+    assert watch.played.followed.acquire(timeout=SECONDS)
+    watch.played.tell("ERROR", {"kind": "Status", "code": 410})
+
+    assert watch.bell.acquire(timeout=SECONDS)
+    assert watch.names() == {"c": None}
 
 
 def test_news_of_our_own_doing_do_not_ring(watching: Begin) -> None:
