@@ -18,7 +18,7 @@ from hashlib import blake2b
 from time import monotonic
 from typing import Final
 
-from providers.base import ProviderError, Scope
+from providers.base import PermanentError, ProviderError, Scope
 from providers.kubernetes.connection import METADATA_LIST, Call, Stream
 from providers.kubernetes.discovery import Served
 from providers.kubernetes.errors import Expired
@@ -32,6 +32,8 @@ _STREAM_SECONDS: Final = (60, 90)
 """How long a stream lasts, at random: after that it is certain to be alive or known to be broken."""
 _SILENCE_SECONDS: Final = 100.0
 _FIRST_LIST_SECONDS: Final = 60.0
+_REFUSED_SECONDS: Final = 60.0
+"""Between attempts to follow what we may not follow."""
 _HASTY_SECONDS: Final = 1.0
 """A stream that ends sooner was none: whoever ends it would be asked without a pause."""
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -88,6 +90,8 @@ class Keep:
         self._noted: dict[str, _Kept] = {}
         """What we wrote while a list was read, which may be older."""
         self._listing = False
+        self._refusal = ""
+        """Why it may not be watched, once that was said."""
         self._busy: list[tuple[str, str]] = []
         self._alive = False
         self._tried = threading.Event()
@@ -143,6 +147,7 @@ class Keep:
         version = ""
         while not self._stop.is_set():
             began: float | None = None
+            refused = False
             try:
                 version = version or self._list()
                 self._tried.set()
@@ -150,6 +155,8 @@ class Keep:
                 version = self._follow(version)
             except Expired:
                 version = self._lost(None, "")
+            except PermanentError as error:
+                version, refused = self._lost(error, ""), True
             except ProviderError as error:
                 version = self._lost(error, version)
             except Exception:
@@ -158,11 +165,15 @@ class Keep:
             lasted = began is not None and self._time.now() - began > _HASTY_SECONDS
             failures = 0 if lasted else failures + 1
             if failures:
-                self._time.rest(self._stop, _PAUSES[min(failures, len(_PAUSES)) - 1] * random.uniform(0.5, 1.0))  # noqa: S311
+                pause = _REFUSED_SECONDS if refused else _PAUSES[min(failures, len(_PAUSES)) - 1]
+                self._time.rest(self._stop, pause * random.uniform(0.5, 1.0))  # noqa: S311 — so that not all come at once
 
     def _lost(self, error: ProviderError | None, version: str) -> str:
-        """Note that the stream is broken; it is taken up from the same version."""
-        if not self._stop.is_set() and error is not None:
+        """Note that the stream is broken and give the version it is taken up from."""
+        if isinstance(error, PermanentError) and str(error) != self._refusal:
+            self._refusal = str(error)
+            logger.warning("%s is not watched, only looked at on schedule: %s", self.served.form.id, error)
+        elif not self._stop.is_set() and error is not None:
             logger.debug("the watch of %s is broken: %s", self.served.form.id, error)
         with self._lock:
             self._alive = False

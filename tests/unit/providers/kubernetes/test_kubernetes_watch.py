@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from providers.base import TransientError
+from providers.base import PermanentError, TransientError
 from providers.kubernetes.connection import Call, Connection, Stream
 from providers.kubernetes.discovery import Served
 from providers.kubernetes.errors import Expired
@@ -168,6 +168,20 @@ def test_a_server_that_keeps_ending_streams_is_asked_less_and_less(watching: Beg
     rests = [watch.rests.get(timeout=SECONDS) for _ in range(6)]
 
     assert all(low / 2 <= rest <= low for low, rest in zip((0.1, 0.5, 1, 2, 5, 5), rests, strict=True))
+
+
+def test_what_may_not_be_watched_is_said_once_and_seldom_tried(
+    watching: Begin, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = watching(listing(5, body("a", 3)))
+    for _ in range(3):
+        watch.played.news.put(PermanentError("grant watch"))
+    rests = [watch.rests.get(timeout=SECONDS) for _ in range(3)]
+
+    assert all(30 <= rest <= 60 for rest in rests)
+    assert [record.message for record in caplog.records] == [
+        "configmaps is not watched, only looked at on schedule: grant watch"
+    ]
 
 
 def test_any_error_of_a_stream_means_a_new_list(watching: Begin) -> None:
