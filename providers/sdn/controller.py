@@ -56,6 +56,10 @@ class Controller(Protocol):
         """Whether it can make meters."""
 
     @property
+    def devices_possible(self) -> bool:
+        """Whether it can tell where devices are."""
+
+    @property
     def lag(self) -> timedelta:
         """How long what was written may take to show; 0: a read that follows a write sees it."""
 
@@ -79,6 +83,9 @@ class Controller(Protocol):
 
     def wires(self) -> Sequence[Wire]:
         """Give the links the controller discovered."""
+
+    def devices(self) -> Mapping[str, tuple[int, int]]:
+        """Give the switch and port where each MAC address was last seen at the rim; none if it keeps no account."""
 
     def write(self, dpid: int, change: Change) -> None:
         """Tell a switch what to change; says nothing about whether it did."""

@@ -10,8 +10,22 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from providers.sdn.bits import pack, unpack
-from providers.sdn.rules import IN_PORT, IPV6, MARKED, Action, Do, Match, Rule, masked, matching, read_masked
+from providers.sdn.rules import (
+    CONTROLLER,
+    IN_PORT,
+    IPV6,
+    MARKED,
+    Action,
+    Do,
+    Match,
+    Rule,
+    masked,
+    matching,
+    read_masked,
+)
 
+STRANGE = 500
+"""Of the rules that show the controller what nobody knows."""
 FORWARD = 1000
 """Priority of the rules of ports; those of services stand above."""
 SORT = 1400
@@ -36,6 +50,8 @@ class Exit:
     rank: int = 0
     queues: tuple[int, ...] = ()
     """The queues it sorts frames into that come in by it."""
+    reports: bool = False
+    """Whether it shows the controller frames that nobody knows, so that a device is seen."""
 
 
 def chain(length: int, rank: int = 0) -> tuple[Rule, ...]:
@@ -58,7 +74,14 @@ def is_link(rule: Rule) -> bool:
 
 
 def exit_rules(
-    port: int, bit: int, *, trunk: bool, turns: bool = False, rank: int = 0, queues: Iterable[int] = ()
+    port: int,
+    bit: int,
+    *,
+    trunk: bool,
+    turns: bool = False,
+    rank: int = 0,
+    queues: Iterable[int] = (),
+    reports: bool = False,
 ) -> tuple[Rule, ...]:
     """Give the rules of a port.
 
@@ -73,6 +96,8 @@ def exit_rules(
         for queue in queues:
             asks = matching(in_port=port, eth_type=IPV6, eth_dst=MARKED, ip_dscp=dscp(queue))
             rules.append(Rule(0, SORT + rank, asks, (Action(Do.QUEUE, queue), *enter)))
+    if reports:
+        rules.append(Rule(0, STRANGE + rank, matching(in_port=port, eth_type=IPV6), (Action(Do.OUTPUT, CONTROLLER),)))
     if turns:
         back = (Action(Do.OUTPUT, IN_PORT), onwards)
         rules.append(Rule(port, TURN + rank, carrying(bit, in_port=port), back))
@@ -87,14 +112,16 @@ def dscp(queue: int) -> int:
 def read_exit(rules: Collection[Rule]) -> Exit | None:
     """Read the rules of a port, if they are that and nothing is missing."""
     queues = tuple(sorted(queue for rule in rules if isinstance(queue := rule.action(Do.QUEUE), int)))
+    reports = any(rule.action(Do.OUTPUT) == CONTROLLER for rule in rules)
     for rule in rules:
         bit = read_bit(rule)
         if bit is not None and _is_plain(rule):
             rank, trunk = rule.priority - FORWARD, rule.action(Do.OUTPUT) is not None
             for turns in (False, True):
-                whole = exit_rules(rule.table, bit, trunk=trunk, turns=turns, rank=rank, queues=queues)
+                found = Exit(rule.table, bit, trunk, turns, rank, queues, reports)
+                whole = exit_rules(rule.table, bit, trunk=trunk, turns=turns, rank=rank, queues=queues, reports=reports)
                 if {r.owned(0) for r in rules} == set(whole):
-                    return Exit(rule.table, bit, trunk, turns, rank, queues)
+                    return found
     return None
 
 

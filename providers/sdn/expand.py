@@ -19,10 +19,16 @@ from specs.values import Properties, Reference, Value
 SERVICE_FUNCTION = "eu.ict-flame.nodes.ServiceFunction"
 
 
-def foundation(site: Site, fabric: Fabric, binding: str, *, detours: bool = False) -> Iterator[Resource]:
+def foundation(
+    site: Site, fabric: Fabric, binding: str, *, detours: bool = False, follows: bool = False
+) -> Iterator[Resource]:
     """Give the switches, every port a link uses and, if wanted, its detour, in the order of addresses."""
     resources = [_switch(site.name, fabric, name, binding) for name in fabric.bridges]
-    resources += [_port(site, fabric, port, binding, turns=detours and port in fabric.peers) for port in fabric.links]
+    for port in fabric.links:
+        place = fabric.place_of.get(port)
+        more: dict[str, Value] = {"turns_back": True} if detours and place is None else {}
+        more |= {"reports": True} if follows and place is not None and place.users else {}
+        resources.append(_port(site, fabric, port, binding, more))
     resources += [
         _detour(site.name, fabric, port, binding) for port in fabric.peers if detours and detour_ports(fabric, port)
     ]
@@ -48,11 +54,10 @@ def _switch(site: str, fabric: Fabric, name: str, binding: str) -> Resource:
     )
 
 
-def _port(site: Site, fabric: Fabric, port: Port, binding: str, *, turns: bool) -> Resource:
-    more: dict[str, Value] = {"turns_back": True} if turns else {}
+def _port(site: Site, fabric: Fabric, port: Port, binding: str, more: dict[str, Value]) -> Resource:
     if fabric.bridges[port.switch].ovsdb:
         bandwidth = fabric.bandwidth(port)
-        more |= shape_words(Shape(0, bandwidth, queues(site, bandwidth)))
+        more = more | shape_words(Shape(0, bandwidth, queues(site, bandwidth)))
     return Resource(
         address=port_address(site.name, fabric, port),
         binding=binding,

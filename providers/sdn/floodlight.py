@@ -28,6 +28,7 @@ class Floodlight:
     name: ClassVar[str] = "floodlight"
     counts: ClassVar[bool] = False
     meters_possible: ClassVar[bool] = False
+    devices_possible: ClassVar[bool] = False
     lag: ClassVar[timedelta] = timedelta(seconds=5)
 
     def __init__(self, web: Web) -> None:
@@ -87,6 +88,10 @@ class Floodlight:
             if link.get("direction") == "bidirectional":
                 found.append(Wire(*there, *here))
         return sorted(found)
+
+    def devices(self) -> Mapping[str, tuple[int, int]]:
+        """Give none: it is not asked for any."""
+        return {}
 
     def write(self, dpid: int, change: Change) -> None:
         """Push and delete entries, one call each; an entry of another owner in the same place goes first."""

@@ -1,4 +1,4 @@
-"""Remembers beside the fabric what rules cannot hold: the address behind a cookie, and which bits rest.
+"""Remembers beside the fabric what rules cannot hold: the address behind a cookie, which bits rest, who is where.
 
 One JSON line for every fact, appended; the last of a kind counts. All is convenience but the resting bits: bits in use
 are read from the rules of the switches, and an address that is forgotten is found again among the wanted ones.
@@ -38,6 +38,7 @@ class Ledger:
         self._records: dict[int, Record] = {}
         self._bits: dict[str, int] = {}
         self._resting: dict[tuple[str, int], float] = {}
+        self._devices: dict[str, str] = {}
         self._stamp: tuple[int, int] = (0, 0)
         self._lines = 0
 
@@ -50,7 +51,7 @@ class Ledger:
                 return
             if (status.st_mtime_ns, status.st_size) == self._stamp:
                 return
-            self._records, self._bits, self._resting, self._lines = {}, {}, {}, 0
+            self._records, self._bits, self._resting, self._devices, self._lines = {}, {}, {}, {}, 0
             for line in self._file.read_text("utf-8", "replace").splitlines():
                 self._take(line)
             self._stamp = (status.st_mtime_ns, status.st_size)
@@ -89,6 +90,15 @@ class Ledger:
         now = self._clock().timestamp()
         return frozenset(bit for (where, bit), until in self._resting.items() if where == area and until > now)
 
+    def devices(self) -> Mapping[str, str]:
+        """Give the place where each device was last seen, by its address."""
+        return dict(self._devices)
+
+    def saw(self, device: str, place: str) -> None:
+        """Remember where a device is."""
+        if self._devices.get(device) != place:
+            self._write({"device": device, "at": place})
+
     def _take(self, line: str) -> None:
         self._lines += 1
         try:
@@ -100,6 +110,8 @@ class Ledger:
                 self._records.pop(int(cookie, 16), None)
             case {"cookie": str() as cookie, "is": [str() as address, str() as digest, str() as own, [*names]]}:
                 self._records[int(cookie, 16)] = Record(address, digest, own, tuple(map(str, names)))
+            case {"device": str() as device, "at": str() as place}:
+                self._devices[device] = place
             case {"port": str() as port, "bit": int() as bit}:
                 self._bits[port] = bit
             case {"port": str() as port, "area": str() as area, "rests": int() as bit, "until": float() as until}:
@@ -111,13 +123,16 @@ class Ledger:
             line = json.dumps(fact)
             self._take(line)
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            if self._lines > _SPARE_LINES + 2 * (len(self._records) + len(self._bits) + len(self._resting)):
+            if self._lines > _SPARE_LINES + 2 * self._facts():
                 self._rewrite()
             else:
                 with os.fdopen(os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a") as file:
                     file.write(line + "\n")
             status = self._file.stat()
             self._stamp = (status.st_mtime_ns, status.st_size)
+
+    def _facts(self) -> int:
+        return len(self._records) + len(self._bits) + len(self._resting) + len(self._devices)
 
     def _rewrite(self) -> None:
         now = self._clock().timestamp()
@@ -126,6 +141,7 @@ class Ledger:
             for cookie, r in self._records.items()
         ]
         facts += [{"port": port, "bit": bit} for port, bit in self._bits.items()]
+        facts += [{"device": device, "at": place} for device, place in self._devices.items()]
         facts += [
             {"port": "", "area": area, "rests": bit, "until": until}
             for (area, bit), until in self._resting.items()

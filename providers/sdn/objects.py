@@ -12,7 +12,7 @@ from providers.sdn.expand import leads_to, shape_words
 from providers.sdn.ledger import Ledger, Record
 from providers.sdn.marks import OWNER_MASK, cookie_of, kind_of, lost_address, owner
 from providers.sdn.rules import Rule
-from providers.sdn.services import best_links, describe
+from providers.sdn.services import best_links, called_home, describe
 from providers.sdn.sight import Sight
 from providers.sdn.topology import Port
 from specs.model import Address, Resource, parse_address
@@ -68,7 +68,7 @@ class Objects:
 
     def present(self, repository: str, cookie: int, address: Address, resource: Resource | None) -> Present:
         """Say what there is of one object; `resource` is what is wanted of it, if anything is."""
-        thing = self.thing(cookie, kind_of(cookie))
+        thing = self.thing(cookie, kind_of(cookie), resource)
         record = self._ledger.record(cookie)
         properties, reason = self._as_wanted(thing, resource)
         names = resource.properties.get("fqdn") if resource is not None else list(record.fqdn) if record else None
@@ -101,8 +101,8 @@ class Objects:
 
     # --- things ---
 
-    def thing(self, cookie: int, kind: str) -> Thing:
-        """Read what the rules of a cookie are."""
+    def thing(self, cookie: int, kind: str, resource: Resource | None = None) -> Thing:
+        """Read what the rules of a cookie are; `resource` is what is wanted of them, if anything is."""
         rules = self._sight.rules_of(cookie)
         match kind:
             case "switch":
@@ -111,7 +111,7 @@ class Objects:
                 return self._port(rules)
             case "detour":
                 return self._detour(rules)
-        return self._service(cookie, kind)
+        return self._service(cookie, kind, resource)
 
     def _switch(self, rules: RulesBySwitch) -> Thing:
         switch = min(rules)
@@ -139,6 +139,8 @@ class Objects:
         }
         if found.turns:
             properties["turns_back"] = True
+        if found.reports:
+            properties["reports"] = True
         shape = self._sight.shapes.get(Port(switch, found.port))
         if shape is not None and shape.cookie == rules[switch][0].cookie:
             properties |= shape_words(shape)
@@ -164,9 +166,15 @@ class Objects:
         fits = port in self._fabric.links and (port in self._fabric.peers) == found.trunk
         return leads_to(self._fabric, port) if fits else "a switch" if found.trunk else "a place"
 
-    def _service(self, cookie: int, kind: str) -> Thing:
+    def _service(self, cookie: int, kind: str, resource: Resource | None = None) -> Thing:
         reading = self._sight.reading(cookie)
-        properties = describe(kind, reading.flows, self._fabric)
+        flows = reading.flows
+        if kind == "name" and resource is not None:
+            flows = called_home(flows, resource.properties, self._fabric, self._sight.down, self._sight.roaming)
+        properties = describe(kind, flows, self._fabric)
+        if reading.flows and not flows and resource is not None:
+            # None of its clients is served where it is: still the same name, without clients.
+            properties = {name: resource.properties[name] for name in ("address", "at")} | {"clients": []}
         faults = tuple(dict.fromkeys(reading.strays))
         if not properties and not faults:
             faults = ("its rules do not fit together",)

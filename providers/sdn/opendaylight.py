@@ -44,6 +44,7 @@ class OpenDaylight:
     name: ClassVar[str] = "opendaylight"
     counts: ClassVar[bool] = False
     meters_possible: ClassVar[bool] = True
+    devices_possible: ClassVar[bool] = False
     lag: ClassVar[timedelta] = timedelta(seconds=15)
 
     def __init__(self, web: Web, *, older: bool = False) -> None:
@@ -99,6 +100,10 @@ class OpenDaylight:
             if all(len(end) == 3 and end[0] == "openflow" and end[2].isdigit() for end in ends):
                 found.append(Wire(*(int(part) for end in ends for part in end[1:])))
         return sorted(found)
+
+    def devices(self) -> Mapping[str, tuple[int, int]]:
+        """Give none: it is not asked for any."""
+        return {}
 
     def write(self, dpid: int, change: Change) -> None:
         """Put and delete in the config store."""

@@ -55,6 +55,11 @@ class Sdn:
         self._context, self._binding, self._site = context, context.binding.name, context.site
         self._settings = read_settings(context.site, context.binding)
         self._controller = open_controller(self._settings)
+        if self._settings.follow_devices and not self._controller.devices_possible:
+            raise PermanentError(
+                f"binding {self._binding} of {self._site.name}: {self._controller.name} is not asked where devices are;"
+                " take follow_devices out, or use ryu"
+            )
         self._open_database = open_database
         self._ledger = Ledger(context.state_dir / f"sdn-{context.site.name}-{context.binding.name}.jsonl", clock)
         self._locks: dict[int, Lock] = {}
@@ -81,6 +86,7 @@ class Sdn:
             self._databases,
             full_look=self._settings.full_look,
             clock=time.monotonic,
+            follows=self._settings.follow_devices,
         )
 
     @cached_property
@@ -100,7 +106,8 @@ class Sdn:
 
     def foundation(self, site: Site) -> Iterable[Resource]:
         """Give the switches and the ports."""
-        return foundation(site, self.fabric, self._binding, detours=self._settings.fast_failover)
+        detours, follows = self._settings.fast_failover, self._settings.follow_devices
+        return foundation(site, self.fabric, self._binding, detours=detours, follows=follows)
 
     def expand(self, deployment: Deployment) -> Iterable[Resource]:
         """Give names and trees."""
@@ -232,6 +239,7 @@ class Sdn:
             self.fabric,
             self._sight.down,
             lambda key: known.get(key) or self._sight.label((cookie, *key)),
+            self._sight.roaming,
         )
         return work_of(planned.flows, self._sight.wiring, rank, cookie)
 
@@ -242,7 +250,8 @@ class Sdn:
         trunk, turns = port in self.fabric.peers, resource.properties.get("turns_back") is True
         shape = read_shape(cookie, resource.properties)
         queues = [queue.number for queue in shape.queues] if shape is not None else []
-        rules = core.exit_rules(port.number, bit, trunk=trunk, turns=turns, rank=rank, queues=queues)
+        reports = resource.properties.get("reports") is True
+        rules = core.exit_rules(port.number, bit, trunk=trunk, turns=turns, rank=rank, queues=queues, reports=reports)
         return Work(rules={port.switch: [rule.owned(cookie) for rule in rules]})
 
     def _detour_work(self, resource: Resource, cookie: int, rank: int) -> Work:

@@ -17,6 +17,8 @@ MARKED = "00:00:00:00:00:00"
 """The destination MAC of a frame that carries bits where its addresses should be."""
 IN_PORT = 0xFFFFFFF8
 """Back out of the port a frame came in by."""
+CONTROLLER = "CONTROLLER"
+"""Up to the controller."""
 ALL_ONES = (1 << 128) - 1
 
 Match: TypeAlias = tuple[tuple[str, int | str], ...]

@@ -43,6 +43,7 @@ class Ryu:
     name: ClassVar[str] = "ryu"
     counts: ClassVar[bool] = True
     meters_possible: ClassVar[bool] = True
+    devices_possible: ClassVar[bool] = True
     lag: ClassVar[timedelta] = timedelta(0)
 
     def __init__(self, web: Web) -> None:
@@ -105,6 +106,12 @@ class Ryu:
         found = [mapping(link) for link in items(expect(answer, "list links", 200).data())]
         ends = [(mapping(link.get("src")), mapping(link.get("dst"))) for link in found]
         return sorted(Wire(*(_hexadecimal(end, key) for end in pair for key in ("dpid", "port_no"))) for pair in ends)
+
+    def devices(self) -> Mapping[str, tuple[int, int]]:
+        """Ask for the hosts that frames sent up by switches came from."""
+        found = items(expect(self._web.call("GET", "/v1.0/topology/hosts"), "list hosts", 200).data())
+        hosts = [(text(mapping(host).get("mac")).lower(), mapping(mapping(host).get("port"))) for host in found]
+        return {mac: (_hexadecimal(port, "dpid"), _hexadecimal(port, "port_no")) for mac, port in hosts}
 
     def write(self, dpid: int, change: Change) -> None:
         """Send every message, one call each."""

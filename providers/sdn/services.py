@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from providers.base import PermanentError
 from providers.sdn.edge import Drop, Flow
@@ -15,6 +16,9 @@ from specs.values import Properties, Value
 
 Labels = Callable[[tuple[Port, str, str]], int]
 """Gives a flow its label."""
+
+
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +38,42 @@ def best_links(kind: str, properties: Properties, fabric: Fabric, down: frozense
     return None if missed else grown.links
 
 
-def plan(kind: str, properties: Properties, fabric: Fabric, down: frozenset[str], labels: Labels) -> Plan:
-    """Give the flows of a name or a tree; `PermanentError` if there is no way or an address does not serve."""
+def plan(
+    kind: str,
+    properties: Properties,
+    fabric: Fabric,
+    down: frozenset[str],
+    labels: Labels,
+    roaming: Mapping[str, str] = NOBODY,
+) -> Plan:
+    """Give the flows of a name or a tree; `PermanentError` if there is no way or an address does not serve.
+
+    `roaming` says at which other place a client of the name is.
+    """
     return (
-        _plan_name(properties, fabric, down, labels) if kind == "name" else _plan_tree(properties, fabric, down, labels)
+        _plan_name(properties, fabric, down, labels, roaming)
+        if kind == "name"
+        else _plan_tree(properties, fabric, down, labels)
     )
 
 
-def _plan_name(properties: Properties, fabric: Fabric, down: frozenset[str], labels: Labels) -> Plan:
-    here, there = _place(properties, "at", fabric), _place(properties, "to", fabric)
-    found = _way(properties, fabric, down)
-    if found is None:
-        raise PermanentError(_blocked(here.name, [there.name], down))
+def _plan_name(
+    properties: Properties, fabric: Fabric, down: frozenset[str], labels: Labels, roaming: Mapping[str, str]
+) -> Plan:
+    home, there = _place(properties, "at", fabric), _place(properties, "to", fabric)
     name, server = _address(properties, "address"), _address(properties, "endpoint")
-    forth, back = frozenset(found.hops), frozenset(fabric.peers[port] for port in found.hops)
     kbps, queue = _quality(properties)
     flows: list[Flow] = []
+    links: tuple[str, ...] = ()
     for client in _clients(properties):
+        here = fabric.places[roaming.get(client, home.name)]
+        found = way(fabric, here.name, there.name, bounds_of(properties), down)
+        if found is None:
+            raise PermanentError(_blocked(here.name, [there.name], down))
+        links = found.links
+        forth, back = (_hops(found, fabric, forth=forth) for forth in (True, False))
         reach = Drop(there.port, client, server, _mac(server, there))
-        answer = Drop(here.port, name, client, here.devices.get(client) or _mac(client, here))
+        answer = Drop(here.port, name, client, home.devices.get(client) or _mac(client, home))
         for entry, source, target, hops, drop in (
             (here.port, client, name, forth, reach),
             (there.port, server, client, back, answer),
@@ -70,7 +91,7 @@ def _plan_name(properties: Properties, fabric: Fabric, down: frozenset[str], lab
                     queue=queue,
                 )
             )
-    return Plan(tuple(flows), found.links)
+    return Plan(tuple(flows), links)
 
 
 def _plan_tree(properties: Properties, fabric: Fabric, down: frozenset[str], labels: Labels) -> Plan:
@@ -152,6 +173,33 @@ def _blocked(source: str, targets: Sequence[str], down: frozenset[str]) -> str:
 
 
 # --- back ------------------------------------------------------------------------------------------
+
+
+def called_home(
+    flows: Sequence[Flow], properties: Properties, fabric: Fabric, down: frozenset[str], roaming: Mapping[str, str]
+) -> tuple[Flow, ...]:
+    """Give the flows of a name as if nobody roamed, without those of clients that are not followed yet."""
+    home, there = _place(properties, "at", fabric), _place(properties, "to", fabric)
+    kept: list[Flow] = []
+    for flow in flows:
+        (drop,) = flow.drops if len(flow.drops) == 1 else _none()
+        forth = drop.source == flow.source
+        client = flow.source if forth else flow.destination
+        here = fabric.places[roaming.get(client, home.name)]
+        if (flow.entry if forth else drop.port) != here.port:
+            continue
+        if here == home:
+            kept.append(flow)
+            continue
+        now, straight = (way(fabric, one.name, there.name, bounds_of(properties), down) for one in (here, home))
+        if now is not None and straight is not None and flow.hops == _hops(now, fabric, forth=forth):
+            ends = {"entry": home.port} if forth else {"drops": (replace(drop, port=home.port),)}
+            kept.append(replace(flow, hops=_hops(straight, fabric, forth=forth), **ends))
+    return tuple(kept)
+
+
+def _hops(found: Way, fabric: Fabric, *, forth: bool) -> frozenset[Port]:
+    return frozenset(port if forth else fabric.peers[port] for port in found.hops)
 
 
 def describe(kind: str, flows: Sequence[Flow], fabric: Fabric) -> dict[str, Value]:

@@ -47,6 +47,8 @@ class Settings:
     """How long to wait between two looks at ports and links while the loop runs; 0 for none at all."""
     fast_failover: bool = False
     """Whether switches go round a dark link by themselves; costs some rules for every link."""
+    follow_devices: bool = False
+    """Whether a device is served at whatever access point it is seen; the controller must keep account of hosts."""
     full_look: timedelta = timedelta(minutes=10)
     """How long rules are believed to be as they were while their number does not change."""
 
@@ -54,7 +56,7 @@ class Settings:
 def read_settings(site: Site, binding: Binding) -> Settings:
     """Read the settings of a binding; `PermanentError` for what they cannot hold."""
     where = f"binding {binding.name} of {site.name}"
-    known = ("controller", "url", "prefix", "timeout", "watch", "fast_failover", "full_look")
+    known = ("controller", "url", "prefix", "timeout", "watch", "fast_failover", "follow_devices", "full_look")
     if unknown := sorted(binding.settings.keys() - set(known)):
         raise PermanentError(f"{where}: unknown setting {', '.join(unknown)}; the fabric knows {', '.join(known)}")
     said = binding.settings
@@ -70,6 +72,7 @@ def read_settings(site: Site, binding: Binding) -> Settings:
         prefix=_network(where, said.get("prefix", str(PREFIX))),
         timeout=_time(where, "timeout", said.get("timeout", 30)),
         fast_failover=said.get("fast_failover") is True,
+        follow_devices=said.get("follow_devices") is True,
         watch=_time(where, "watch", said.get("watch", 0.25)),
         full_look=_time(where, "full_look", said.get("full_look", 600)),
     )

@@ -73,6 +73,7 @@ class Sight:
         *,
         full_look: timedelta,
         clock: Callable[[], float],
+        follows: bool = False,
     ) -> None:
         self.lock = RLock()
         self.fabric = fabric
@@ -86,6 +87,9 @@ class Sight:
         self.cabling = Cabling()
         self.looked = False
         self._databases = databases
+        self._follows = follows
+        self.roaming: Mapping[str, str] = {}
+        """Address of a device → the access point it is seen at, where that is not the one of the spec."""
         self._controller, self._ledger = controller, ledger
         self._full_look, self._clock = full_look.total_seconds(), clock
         self._labels: dict[int, Hashable] = {}
@@ -125,6 +129,8 @@ class Sight:
             self._rebuild()
         self._look_at_cables()
         self._look_at_shapes()
+        if self._follows:
+            self._look_at_devices()
         self.looked = True
 
     def _look(self, name: str, owner: int, everything: bool) -> None:
@@ -191,6 +197,24 @@ class Sight:
             shapes |= {Port(own[dpid], number): shape for (dpid, number), shape in seen.items() if dpid in own}
         with self.lock:
             self.shapes, self.unshaped = shapes, unshaped
+
+    def _look_at_devices(self) -> None:
+        """Ask where devices are; one that nobody has seen lately is where it was seen last."""
+        try:
+            found = self._controller.devices()
+        except ProviderError:
+            found = {}
+        points = {place.name for place in self.fabric.places.values() if place.users}
+        for place in self.fabric.places.values():
+            for address, mac in place.devices.items():
+                dpid, number = found.get(mac, (0, 0))
+                there = self.fabric.place_of.get(Port(self.fabric.switch_of.get(dpid, ""), number))
+                if there is not None and there.name in points:
+                    self._ledger.saw(address, there.name)
+        declared = self.fabric.device_places
+        last = self._ledger.devices()
+        with self.lock:
+            self.roaming = {a: p for a, p in last.items() if p in points and declared.get(a, p) != p}
 
     # --- what was seen ---
 

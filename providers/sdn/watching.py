@@ -40,7 +40,12 @@ class Watcher:
         """Give what the controller says now, in a form that compares; the words of a failure if it says nothing."""
         try:
             switches = sorted(self._controller.switches())
-            return switches, [self._ports(dpid) for dpid in switches], self._controller.wires()
+            return (
+                switches,
+                [self._ports(dpid) for dpid in switches],
+                self._controller.wires(),
+                self._controller.devices(),
+            )
         except ProviderError as error:
             return type(error).__name__
 

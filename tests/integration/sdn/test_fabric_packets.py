@@ -24,7 +24,7 @@ from specs.values import Value, digest
 from tests.support.chains import State, Where, deployed
 from tests.testbed.sdn.fabric import RealFabric
 from tests.testbed.sdn.packets import Heard, Hosts, payloads
-from tests.testbed.sdn.sites import TOUR, access_point, function, limit, link, mac, tour, with_detours
+from tests.testbed.sdn.sites import TOUR, access_point, following, function, limit, link, mac, tour, with_detours
 from tests.testbed.sdn.turns import Tenant, tenant
 
 WEB = service_address(PREFIX, "web.tour.example.org")
@@ -157,6 +157,40 @@ def test_a_device_that_moves_keeps_reaching_its_name(clean_ring: RealFabric, tmp
         }
     assert core[0] == core[1]
     assert hosts.hear_from("ap-1", tablet, WEB, b"not from here any more") == {}
+
+
+def test_a_device_is_followed_to_where_it_is_seen(clean_ring: RealFabric, tmp_path: Path, hosts: Hosts) -> None:
+    tablet, own = "fd00::9", "02:00:00:00:00:09"
+    shop = Service(name="shop", nodes={"web": function("web")})
+    clean_ring.know("edge-2", tablet)
+    clean_ring.take("edge-4", tablet)
+    devices: dict[str, Value] = {"tablet": {"address": tablet, "mac": own}}
+    site = following(two_points(clean_ring.site, {"ap-1": {"devices": devices}}))
+    service = deployed(shop, {"web": [("edge-2", 0, State.CONNECTED)]}, site, "hosts")
+    with closing(tenant(site, tmp_path / "state", clean_ring.address_of)) as city:
+        city.turn(service)
+        core = core_rules(clean_ring)
+        settled = city.compare(service).differences
+        clean_ring.wear("edge-4", own)
+        try:
+            lost = hosts.hear_from("edge-4", tablet, WEB, b"here I am")
+            clean_ring.wait_until(lambda: bool(city.compare(service).differences))
+            report = city.turn(service)
+            # A switch may send a stream up for a moment longer, until it has looked its rules through.
+            clean_ring.wait_until(lambda: "edge-2" in hosts.hear_from("edge-4", tablet, WEB, b"and now"))
+            forth = hosts.hear_from("edge-4", tablet, WEB, b"and on")
+            back = hosts.hear(("edge-2", tablet, b"welcome"))
+            again = city.compare(service).differences
+        finally:
+            clean_ring.wear("edge-4", mac(4))
+
+    assert (settled, lost, again) == ((), {}, ())
+    assert report.succeeded
+    assert {place: payloads(heard) for place, heard in forth.items()} == {"edge-2": [b"and on"]}
+    assert {place: [(one.source, one.mac) for one in heard] for place, heard in back.items()} == {
+        "edge-4": [(WEB, own)]
+    }
+    assert core_rules(clean_ring) == core
 
 
 def two_points(site: Site, points: Mapping[str, Value]) -> Site:

@@ -76,6 +76,7 @@ class Spoilt:
     def __init__(self, real: Controller, troubles: Troubles) -> None:
         self._real, self._troubles = real, troubles
         self.counts, self.meters_possible, self.lag = real.counts, real.meters_possible, real.lag
+        self.devices_possible = real.devices_possible
 
     def switches(self) -> frozenset[int]:
         self._troubles.check()
@@ -105,6 +106,10 @@ class Spoilt:
     def wires(self) -> Sequence[Wire]:
         self._troubles.check()
         return self._real.wires()
+
+    def devices(self) -> Mapping[str, tuple[int, int]]:
+        self._troubles.check()
+        return self._real.devices()
 
     def write(self, dpid: int, change: Change) -> None:
         self._troubles.check()

@@ -84,6 +84,11 @@ class RealFabric:
         """Give a host one address more."""
         run("ip", "-n", self.namespace(place), "addr", "replace", f"{address}/128", "dev", "eth0", "nodad")
 
+    def wear(self, place: str, mac: str) -> None:
+        """Give a host another MAC address; Linux forgets its neighbours then."""
+        run("ip", "-n", self.namespace(place), "link", "set", "eth0", "address", mac)
+        run("ip", "-n", self.namespace(place), "-batch", "-", text=self._neighbours(place))
+
     def know(self, place: str, address: str) -> None:
         """Tell a host where to send frames for an address: to the fabric."""
         to = ["lladdr", "02:00:00:00:ff:01", "dev", "eth0", "nud", "permanent"]
@@ -271,20 +276,20 @@ class RealFabric:
         namespace = self.namespace(place)
         quiet = ["accept_dad=0", "accept_ra=0", "router_solicitations=0"]
         in_namespace(namespace, "sysctl", "-qw", *(f"net.ipv6.conf.eth0.{word}" for word in quiet))
-        neighbours = "".join(
-            f"neigh replace fd00::{n:x} lladdr {mac(n)} dev eth0 nud permanent\n"
-            for n in self.hosts.values()
-            if n != number
-        )
         batch = (
             f"link set lo up\nlink set eth0 address {mac(number)}\nlink set eth0 up\n"
-            f"addr add fd00::{number:x}/64 dev eth0 nodad\n{neighbours}"
-            "neigh replace fe80::1 lladdr 02:00:00:00:ff:01 dev eth0 nud permanent\n"
+            f"addr add fd00::{number:x}/64 dev eth0 nodad\n{self._neighbours(place)}"
             "route add fd53:646e::/64 via fe80::1 dev eth0\nroute add table local multicast ff15::/16 dev eth0\n"
         )
         run("ip", "-n", namespace, "-batch", "-", text=batch)
         # The userspace datapath gets frames by AF_PACKET: nothing may be left for hardware to finish.
         in_namespace(namespace, "ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off", "gro", "off")
+
+    def _neighbours(self, place: str) -> str:
+        others = [(f"fd00::{n:x}", mac(n)) for other, n in self.hosts.items() if other != place]
+        lines = (f"neigh replace {address} lladdr {known} dev eth0 nud permanent\n"
+                 for address, known in (*others, ("fe80::1", "02:00:00:00:ff:01")))  # fmt: skip
+        return "".join(lines)
 
     def _start(self, name: str, *command: str, environment: Mapping[str, str] | None = None) -> None:
         folders = {key: str(self.folder) for key in ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR")}

@@ -21,6 +21,10 @@ from providers.sdn.topology import Fabric, Port
 LLDP = Rule(0, 65535, (("eth_dst", "01:80:c2:00:00:0e"), ("eth_type", 35020)), (Action(Do.OUTPUT, "CONTROLLER"),))
 
 
+_UP = -1
+"""Where frames for the controller go."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """An IPv6 frame on its way."""
@@ -28,6 +32,7 @@ class Frame:
     source: str
     destination: str
     mac: str = "02:00:00:00:00:99"
+    sender: str = "02:00:00:00:00:98"
     label: int = 0
     hop_limit: int = 64
     dscp: int = 0
@@ -53,6 +58,7 @@ class Simulator:
     name: ClassVar[str] = "simulator"
     counts: ClassVar[bool] = True
     meters_possible: ClassVar[bool] = True
+    devices_possible: ClassVar[bool] = True
     lag: ClassVar[timedelta] = timedelta(0)
 
     def __init__(self, fabric: Fabric) -> None:
@@ -63,6 +69,8 @@ class Simulator:
         self.hits = 0
         """How often a frame came to a switch."""
         self.writes = 0
+        self.seen: dict[str, tuple[int, int]] = {}
+        """MAC address → switch and port of the last frame of its that was sent up to the controller."""
         self.queued: list[tuple[Port, int]] = []
         """Every port a frame left by, and the queue it was in."""
         for dpid in self.boxes:
@@ -96,6 +104,9 @@ class Simulator:
             if not any(number in self.boxes[dpid].dark or dpid in self.gone for dpid, number in ends):
                 found.append(Wire(*ends[0], *ends[1]))
         return sorted(found)
+
+    def devices(self) -> Mapping[str, tuple[int, int]]:
+        return dict(self.seen)
 
     def write(self, dpid: int, change: Change) -> None:
         box = self._box(dpid)
@@ -149,6 +160,9 @@ class Simulator:
                 raise AssertionError("frames go round and round")
             for number, out in self._pipeline(here, replace(now, queue=0)):
                 leaving = Port(here.switch, number)
+                if number == _UP:
+                    self.seen[frame.sender] = self.fabric.bridges[here.switch].dpid, here.number
+                    continue
                 self.queued.append((leaving, out.queue))
                 if number in self.boxes[self.fabric.bridges[here.switch].dpid].dark:
                     continue
@@ -197,6 +211,8 @@ class Simulator:
 
     def _do(self, box: Box, action: Action, port: int, frame: Frame, out: list[tuple[int, Frame]]) -> Frame:
         match action:
+            case Action(Do.OUTPUT, "CONTROLLER"):
+                out.append((_UP, frame))
             case Action(Do.OUTPUT, int() as number) if number == IN_PORT:
                 out.append((port, frame))
             case Action(Do.OUTPUT, int() as number) if number != port:

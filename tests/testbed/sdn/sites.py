@@ -177,6 +177,15 @@ def with_queues(site: Site, target: str = "tcp:127.0.0.1:1") -> Site:
 
 def with_detours(site: Site) -> Site:
     """Give the site with switches that go round dark links by themselves."""
+    return _set(site, "fast_failover")
+
+
+def following(site: Site) -> Site:
+    """Give the site with devices that are served wherever they are seen."""
+    return _set(site, "follow_devices")
+
+
+def _set(site: Site, name: str) -> Site:
     binding = site.bindings["fabric"]
-    settings = {**binding.settings, "fast_failover": True}
+    settings = {**binding.settings, name: True}
     return replace(site, bindings={**site.bindings, "fabric": replace(binding, settings=settings)})

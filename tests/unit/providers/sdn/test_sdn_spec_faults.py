@@ -176,6 +176,7 @@ def test_a_device_that_moves_changes_two_names_and_no_port(tmp_path: Path) -> No
         ({"timeout": "soon"}, "timeout"),
         ({"colour": "red"}, "unknown setting colour"),
         ({"url": 7}, "url is missing"),
+        ({"controller": "floodlight", "follow_devices": True}, "floodlight is not asked where devices are"),
     ],
 )
 def test_settings_that_cannot_be_are_said(tmp_path: Path, settings: dict[str, Value], says: str) -> None:

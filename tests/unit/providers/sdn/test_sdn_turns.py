@@ -18,10 +18,10 @@ from providers.sdn.ledger import REST, Ledger, Record
 from providers.sdn.settings import PREFIX
 from providers.sdn.topology import Port, read_fabric
 from specs.model import Address, Budget, Policy, Site
-from specs.values import digest
+from specs.values import Value, digest
 from tests.support.chains import deployed
 from tests.testbed.sdn.simulator import Frame, Simulator
-from tests.testbed.sdn.sites import TOUR, access_point, limit, link, ring, tour
+from tests.testbed.sdn.sites import TOUR, following, limit, link, ring, tour
 from tests.testbed.sdn.turns import Tenant, tenant
 
 WEB = service_address(PREFIX, "web.tour.example.org")
@@ -35,7 +35,10 @@ def two_points(*, tablet_at: str) -> Site:
     """Give the ring with a second access point at s2, and a tablet at one of the two; one call at a time."""
     devices = {"ap-1": {"phone": "fd00::1"}, "ap-2": {"watch": "fd00::8"}}
     devices[tablet_at] = {**devices[tablet_at], "tablet": "fd00::9"}
-    points = {name: access_point(found, 1) for name, found in devices.items()}
+    points: dict[str, Value] = {
+        name: {"devices": {who: {"address": one, "mac": f"02:00:00:00:00:0{one[-1]}"} for who, one in found.items()}}
+        for name, found in devices.items()
+    }
     site = ring(full_look=0)
     return replace(
         site,
@@ -82,6 +85,47 @@ def test_a_device_that_moves_keeps_its_service_and_the_core_its_rules(
     assert [port for port, _ in simulator.send(Port("s2", 1), answer)] == [POINTS[there]]
     assert simulator.send(POINTS[here], tablet) == []
     assert core(simulator) == rules
+
+
+def test_a_device_is_followed_to_where_it_is_seen_and_back(tmp_path: Path) -> None:
+    site = following(two_points(tablet_at="ap-1"))
+    simulator = Simulator(read_fabric(site))
+    service = deployed(tour(), TOUR, site, "hosts")
+    tablet = Frame(source="fd00::9", destination=WEB, sender="02:00:00:00:00:09")
+    phone = Frame(source="fd00::1", destination=WEB, sender="02:00:00:00:00:01")
+    with closing(at_work(site, simulator, tmp_path / "a")) as city:
+        assert city.turn(service).succeeded
+        assert city.compare(service).differences == ()
+        rules = core(simulator)
+        for here, there in (("ap-1", "ap-2"), ("ap-2", "ap-1")):
+            assert [port for port, _ in simulator.send(POINTS[here], tablet)] == [Port("s2", 1)]
+            assert simulator.send(POINTS[there], tablet) == []
+            drifted = [str(difference.address) for difference in city.compare(service).differences]
+            report = city.turn(service)
+            settled = city.compare(service)
+
+            assert drifted == ["bristol/tour/web@ap-1:sdn.name"]
+            assert {str(f.operation.step.action) for f in report.finished} == {"update"}
+            assert report.succeeded
+            assert settled.differences == ()
+            assert [port for port, _ in simulator.send(POINTS[there], tablet)] == [Port("s2", 1)]
+            answer = Frame(source=str(settled.present[SERVER].properties["endpoint"]), destination="fd00::9")
+            assert [port for port, _ in simulator.send(Port("s2", 1), answer)] == [POINTS[there]]
+            assert [port for port, _ in simulator.send(POINTS["ap-1"], phone)] == [Port("s2", 1)]
+            assert core(simulator) == rules
+
+
+def test_where_a_device_was_seen_outlives_the_controllers_memory(tmp_path: Path) -> None:
+    site = following(two_points(tablet_at="ap-1"))
+    simulator = Simulator(read_fabric(site))
+    service = deployed(tour(), TOUR, site, "hosts")
+    with closing(at_work(site, simulator, tmp_path / "a")) as city:
+        city.turn(service)
+        simulator.send(POINTS["ap-2"], Frame(source="fd00::9", destination=WEB, sender="02:00:00:00:00:09"))
+        city.turn(service)
+        simulator.seen.clear()
+    with closing(at_work(site, simulator, tmp_path / "a")) as city:
+        assert city.turn(service).finished == ()
 
 
 def test_a_service_that_gets_another_name_hands_over_to_itself(tmp_path: Path) -> None:
