@@ -450,14 +450,25 @@ class _Apply:
             return
         seen = sight.present.get((step.address, made.provider_id))
         parts = parse_address(step.address)
-        if seen is not None:
-            self._deleted(task, seen) if task.operation.verb is Verb.DELETE else self._made(task, seen)
+        if seen is not None and task.operation.verb is Verb.DELETE:
+            self._leaving(task, seen)
+        elif seen is not None:
+            self._made(task, seen)
         elif unknown_reason(sight.snapshot, parts.kind, parts.cluster) is not None:
             self._settle(task, made)
         elif task.operation.verb is Verb.DELETE:
             self._deleted(task, None)
         else:
             self._fail(task, "it vanished while it was being made")
+
+    def _leaving(self, task: _Task, left: Present) -> None:
+        """Wait on, unless what is left went wrong since: then nobody works on its removal any more."""
+        before = task.operation.step.present
+        known = before is not None and (before.health, before.reason) == (left.health, left.reason)
+        if left.health is Health.DEGRADED and not known:
+            self._fail(task, f"it could not be removed: {left.reason or 'it is degraded'}")
+        else:
+            self._settle(task, left)
 
     def _check_deadlines(self) -> None:
         now = monotonic()

@@ -124,6 +124,8 @@ class World:
     findings: tuple[Finding, ...] = ()
     slow: int = 0
     """How many looks a new object stays Progressing."""
+    leftover: Health | None = None
+    """How what was deleted looks while it is still there; it stays, then."""
     room: int = 1_000_000
     """How many objects find a place; the others are made and stay without one."""
     wrongs: list[str] = field(default_factory=list)
@@ -273,21 +275,25 @@ class Memory:
         self.world.things[thing.id] = thing
         return _seen(thing)
 
-    def _delete(self, current: Present) -> None:
+    def _delete(self, current: Present) -> Present | None:
         thing = self.world.things.get(current.provider_id)
         if thing is None:
-            return
+            return None
         if thing.mark is None or thing.mark.repository != REPOSITORY:
             self.world.wrongs.append(f"{thing.id} is not ours")
-            return
+            return None
+        if self.world.leftover is not None:
+            self.world.things[thing.id] = replace(thing, health=self.world.leftover)
+            return replace(_seen(thing), health=Health.PROGRESSING)
         del self.world.things[thing.id]
         if self.world.find(current.address):
-            return
+            return None
         for address in self._guests_of(current.address):
             self.world.lose(address)
         if current.address not in self.world.replacing:
             standing = [a for a in self.world.addresses() if current.address in self.world.requires.get(a, ())]
             self.world.wrongs += [f"{current.address} was deleted under {a}" for a in standing]
+        return None
 
     def _guests_of(self, host: Address) -> list[Address]:
         """Find what goes down with an object."""

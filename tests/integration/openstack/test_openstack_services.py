@@ -191,6 +191,20 @@ def test_a_build_that_fails_is_told_and_made_good_later(faulty: Cloud, bench: Be
     assert bench.plan(service).operations == ()
 
 
+def test_a_server_that_cannot_be_removed_is_told_at_once(faulty: Cloud, bench: Bench, alice: Operator) -> None:
+    assert failures(bench.turn(software())) == {}
+    faulty.spoil(destroy_fail_names=["web-db-dc-1-0"])
+    report = failures(bench.turn())
+    faulty.spoil()
+
+    failed = {key: message for key, message in report.items() if "it waits for" not in message}
+    assert failed == {
+        "delete bristol/web/db@dc-1.0:openstack.server": "it could not be removed: the test wants it to stay"
+    }
+    assert failures(bench.turn()) == {}
+    assert alice.left() == []
+
+
 def apart(instances: int, name: str = "db") -> Service:
     """Give instances that must not share a host; two hosts are there."""
     policy = Policy(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from providers.base import Health
 from specs.model import Address
+from state.store import Outcome
 from tests.support.turns import Bench
 from tests.support.world import place, resource, wanted
 
@@ -23,3 +24,13 @@ def test_what_came_out_wrong_is_compared_again(made: Bench) -> None:
     assert not report.succeeded
     assert place("web") in made.inventory()
     assert [change.name for step in made.plan(spec).steps for change in step.changes] == ["size"]
+
+
+def test_a_removal_that_went_wrong_is_a_failure_at_once(made: Bench) -> None:
+    made.turn(wanted(resource("web")))
+    made.world.leftover = Health.DEGRADED
+    (finished,) = made.turn(wanted()).finished
+
+    assert finished.outcome is Outcome.FAILED
+    assert finished.message == "it could not be removed: it is degraded"
+    assert place("web") in made.inventory()

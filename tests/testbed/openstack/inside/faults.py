@@ -1,7 +1,7 @@
 """What a test wants to go wrong: a JSON file, read at every use.
 
-`destroy_held` (servers are taken down once it is false again); `spawn_fail_hosts`, `spawn_fail_names`,
-`spawn_abort_names`, `bind_fail_hosts` (regular expressions for whole names).
+`destroy_held` (servers are taken down once it is false again); `destroy_fail_names`, `spawn_fail_hosts`,
+`spawn_fail_names`, `spawn_abort_names`, `bind_fail_hosts` (regular expressions for whole names).
 """
 
 from __future__ import annotations

@@ -27,11 +27,13 @@ class TestbedDriver(fake.FakeDriverWithoutFakeNodes):  # type: ignore[misc] # ru
             raise exception.NovaException("the test wants it to fail")  # tried again on another host
         return super().spawn(context, instance, *arguments, **named)
 
-    def destroy(self, *arguments: Any, **named: Any) -> Any:
-        """Take down a server, once a test lets it go."""
+    def destroy(self, context: Any, instance: Any, *arguments: Any, **named: Any) -> Any:
+        """Take down a server, once a test lets it go, or fail as it wants."""
         while faults.get("destroy_held", False):
             time.sleep(0.1)
-        return super().destroy(*arguments, **named)
+        if faults.matches("destroy_fail_names", instance.display_name):
+            raise exception.NovaException("the test wants it to stay")
+        return super().destroy(context, instance, *arguments, **named)
 
     def get_host_uptime(self) -> str:
         """Give what `uptime` would print."""
