@@ -2,9 +2,10 @@
 
     python -m benchmarks.circle --rounds 5
 
-Wall time, on real servers: an InfluxDB is told in line protocol, and commits go to a git server over HTTP. The world
-is the sandpit, where a server takes 700 ms to boot; instances that wait in a pool have done so already. Medians of
-several rounds. Needs `influxd`: tests/testbed/influx/install.sh brings it.
+Wall time, on real servers: an InfluxDB is told in line protocol, and commits go to a git server over HTTP, or to a
+repository on this machine. The world is the sandpit, where a server takes 700 ms to boot; instances that wait in a
+pool have done so already. Medians of several rounds; what else the machine does at the time counts, so its load is
+noted. Needs `influxd`: tests/testbed/influx/install.sh brings it.
 """
 
 from __future__ import annotations
@@ -105,6 +106,11 @@ defaults: {sync: {auto_apply: true, self_heal: true, prune: true}, breaker: {cou
 alerts: {commits_per_hour: 3600, flaps: 1000}
 timing: {drift: 10m}
 """
+_CASES = (
+    (5, True, "from a pool"),
+    (5, False, "from a pool, git on this machine"),
+    (0, True, "without a pool"),
+)
 _BEFORE = 2
 """Instances before anything happens."""
 _WORDS = {1: "one", 5: "five"}
@@ -219,7 +225,7 @@ class Stage:
 
 
 @contextmanager
-def staged(root: Path, influx: InfluxServer, pool: int) -> Iterator[Stage]:
+def staged(root: Path, influx: InfluxServer, pool: int, *, far: bool) -> Iterator[Stage]:
     """Publish the documents, start a loop that follows them, and wait until everything stands."""
     root.mkdir()
     database = influx.new_database()
@@ -235,7 +241,8 @@ def staged(root: Path, influx: InfluxServer, pool: int) -> Iterator[Stage]:
     log = logging.getLogger()
     log.addHandler(stage.ear)
     with GitHttpServer(root).running() as git:
-        loop = Loop(Place(directory=stage.folder, repo=git.url("specs.git")))
+        address = git.url("specs.git") if far else str(root / "specs.git")
+        loop = Loop(Place(directory=stage.folder, repo=address))
         thread = threading.Thread(target=loop.run)
         thread.start()
         try:
@@ -250,8 +257,8 @@ def staged(root: Path, influx: InfluxServer, pool: int) -> Iterator[Stage]:
 def measure(rounds: int) -> Iterator[tuple[str, Legs]]:
     """Take medians of every case: one instance and five, with a pool and without."""
     with tempfile.TemporaryDirectory(prefix="circle-") as scratch, running_influx() as influx:
-        for pool, where in ((5, "from a pool"), (0, "without a pool")):
-            with staged(Path(scratch) / f"pool-{pool}", influx, pool) as stage:
+        for pool, far, where in _CASES:
+            with staged(Path(scratch) / where, influx, pool, far=far) as stage:
                 stage.round(1)
                 for instances in _WORDS:
                     taken = [stage.round(instances) for _ in range(rounds)]
@@ -272,10 +279,16 @@ def main() -> int:
         os.environ |= {"RECONCILER_CLMC_USER": ADMIN, "RECONCILER_CLMC_PASSWORD": PASSWORD}
         for case, legs in measure(given.rounds):
             row = {leg: round(value, 1) for leg, value in (asdict(legs) | {"scaling": legs.scaling}).items()}
-            print(f"{case:18}", *(f"{leg} {value:.1f} ms" for leg, value in row.items()), sep="  ", flush=True)
+            print(f"{case:34}", *(f"{leg} {value:.1f} ms" for leg, value in row.items()), sep="  ", flush=True)
             rows.append({"case": case} | row)
     given.out.mkdir(parents=True, exist_ok=True)
-    report = {"date": f"{utc_now():%Y-%m-%d}", "machine": machine(), "rounds": given.rounds, "milliseconds": rows}
+    report = {
+        "date": f"{utc_now():%Y-%m-%d}",
+        "machine": machine(),
+        "load": round(os.getloadavg()[0], 1),
+        "rounds": given.rounds,
+        "milliseconds": rows,
+    }
     (given.out / "circle.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(f"written to {os.path.relpath(given.out)}")
     return 0

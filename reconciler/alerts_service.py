@@ -57,7 +57,7 @@ class Surroundings:
     identity: Callable[[], str]
     """The repository's identity in owner marks."""
     look_at_git: Callable[[], None]
-    """Read the branch at once: there is a new commit."""
+    """Read the branch at once: there is a new commit of ours."""
 
 
 @dataclass(slots=True)

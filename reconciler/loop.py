@@ -155,17 +155,17 @@ class Loop:
                 goal=reading,
                 sites=lambda: self._goal.sites if self._goal is not None else (),
                 identity=lambda: self._goal.identity if self._goal is not None else "",
-                look_at_git=lambda: self.poll(then_tick=not self._single),
+                look_at_git=lambda: self.poll(then_tick=not self._single, fetch=False),
             )
         )
 
     # --- following git ---
 
-    def poll(self, *, then_tick: bool = True) -> None:
-        """Look for a new commit; if there is one, every site is due at once."""
+    def poll(self, *, then_tick: bool = True, fetch: bool = True) -> None:
+        """Look for a new commit, without `fetch` for one of our own; if there is one, every site is due at once."""
         try:
             with self._following, closing(self._open_store()) as store:
-                if self._has_news(store):
+                if self._has_news(store, fetch):
                     self._aim(store)
         except ReconcilerError as error:
             logger.error("%s", error)
@@ -174,9 +174,9 @@ class Loop:
         if then_tick:
             self.tick()
 
-    def _has_news(self, store: Store) -> bool:
+    def _has_news(self, store: Store, fetch: bool) -> bool:
         try:
-            return self._watch.look(store)
+            return self._watch.look(store, fetch=fetch)
         except RepositoryError as error:
             logger.warning("no news from git: %s", error)
             return False

@@ -42,12 +42,13 @@ class Watch:
         """Whether the head of the branch is valid and trusted."""
         return self.good is not None and self.good.commit == self._head
 
-    def look(self, store: Store) -> bool:
+    def look(self, store: Store, *, fetch: bool = True) -> bool:
         """Look for a new commit and read it; tell whether `good` is another one now.
 
-        `RepositoryError` if git cannot be read. A commit that is invalid or not trusted is logged, once.
+        Without `fetch` only for one that was made here. `RepositoryError` if git cannot be read. A commit that is
+        invalid or not trusted is logged, once.
         """
-        tree = self._tree(store)
+        tree = self._tree(store, fetch)
         if tree.commit == self._head:
             return False
         self._head = tree.commit
@@ -60,14 +61,15 @@ class Watch:
         firing = trailer(self._opened().described(self.good.commit).message, ALERT_TRAILER)
         return f"alert {firing}" if firing else "push"
 
-    def _tree(self, store: Store) -> Tree:
+    def _tree(self, store: Store, fetch: bool) -> Tree:
         if self.place.local:
             self._folder = WorkTree(self.place.directory) if self._folder is None else self._folder.refreshed()
             return self._folder
         if self._repository is None:
             self._repository = open_repository(self.place, store)
         repository = self._repository
-        repository.fetch()
+        if fetch:
+            repository.fetch()
         return repository.tree(repository.resolve(self.place.revision))
 
     def _opened(self) -> Repository:

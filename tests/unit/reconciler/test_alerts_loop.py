@@ -436,9 +436,9 @@ def test_after_a_commit_git_is_left_alone(tower: Tower, monkeypatch: pytest.Monk
     looks: list[Watch] = []
 
     class Counting(Watch):
-        def look(self, store: Store) -> bool:
+        def look(self, store: Store, *, fetch: bool = True) -> bool:
             looks.append(self)
-            return super().look(store)
+            return super().look(store, fetch=fetch)
 
     monkeypatch.setattr(tower.loop, "_watch", Counting(tower.loop._place))
     tower.turn()
