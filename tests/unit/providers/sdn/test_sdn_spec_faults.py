@@ -137,6 +137,22 @@ def test_a_way_keeps_to_what_is_asked(tmp_path: Path) -> None:
     assert names["bristol/tour/web@ap-1:sdn.name"] == ["air", "south", "east", "rack-2"]
 
 
+def test_every_access_point_is_led_to_the_endpoint_that_is_nearest_by_cost(tmp_path: Path) -> None:
+    points: dict[str, Value] = {
+        "ap-1": access_point({"phone": "fd00::1"}, 1),
+        "ap-3": access_point({"pad": "fd00::9"}, 9),
+    }
+    site = replace(with_link(ring(), link("air-3", "ap-3", "s3:9")), properties={"access_points": points})
+    dear = replace(site, links={**site.links, "north": link("north", "s1:3", "s2:3", cost=7)})
+    chosen = []
+    for one in (site, dear):
+        found = provider(one, tmp_path).expand(deployed(tour(), TOUR, one, "hosts"))
+        names = [resource.properties for resource in found if resource.kind == "name"]
+        chosen.append({said["at"]: said["to"] for said in names if said["at"] in points})
+
+    assert chosen == [{"ap-1": "edge-2", "ap-3": "edge-3"}, {"ap-1": "edge-3", "ap-3": "edge-3"}]
+
+
 def test_a_class_becomes_a_limit_whose_figures_the_site_may_change(tmp_path: Path) -> None:
     site = ring()
     tuned = replace(site, properties={**site.properties, "traffic_classes": {"GOLD": {"max_bandwidth_mbps": 80.0}}})
