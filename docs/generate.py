@@ -297,7 +297,7 @@ def diagnostics() -> str:
 
 
 def _modules_that_diagnose() -> Iterator[str]:
-    for package in ("specs", "reconciler"):
+    for package in ("specs", "providers", "reconciler"):
         for file in sorted((ROOT / package).rglob("*.py")):
             text = file.read_text("utf-8")
             if re.search(r"\b(Cursor|Diagnostic|Faults?)\b", text):
@@ -305,16 +305,26 @@ def _modules_that_diagnose() -> Iterator[str]:
 
 
 def _raised(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
-    """Walk the calls that carry a code followed by a message, written there or worked out before."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            texts = [*node.args, *(word.value for word in node.keywords)]
-            for code, message in pairwise(texts):
-                match code:
-                    case ast.Constant(value=str() as text) if CODE.fullmatch(text) and (
-                        _is_message(message) or ("-" in text and DIAGNOSING.search(ast.unparse(node.func)))
-                    ):
-                        yield text, _severity(node), _template(message)
+    """Walk the calls that carry a code followed by a message, written there or worked out in the lines before."""
+    written: dict[str, ast.expr] = {}
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Assign | ast.Call))
+    for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                written[name] = value
+            case ast.Call():
+                yield from _codes(node, written)
+
+
+def _codes(call: ast.Call, written: Mapping[str, ast.expr]) -> Iterator[tuple[str, str, str]]:
+    texts = [*call.args, *(word.value for word in call.keywords)]
+    for code, said in pairwise(texts):
+        message = written.get(said.id, said) if isinstance(said, ast.Name) else said
+        match code:
+            case ast.Constant(value=str() as text) if CODE.fullmatch(text) and (
+                _is_message(message) or ("-" in text and DIAGNOSING.search(ast.unparse(call.func)))
+            ):
+                yield text, _severity(call), _template(message)
 
 
 def _is_message(node: ast.expr) -> bool:
