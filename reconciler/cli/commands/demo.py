@@ -67,5 +67,6 @@ def _end(folder: Path, screen: Screen) -> None:
             f"  cd {place}",
             "  reconciler run            # keeps at it: change a spec and commit, or break something, and watch",
             "  reconciler sandpit list   # in another terminal: what is there, and what can be broken",
+            "  reconciler alerts         # what is watched, and how that does",
         ]
     )
