@@ -58,7 +58,7 @@ def figures(folder: Path, size: Size) -> Iterator[Figure]:
     yield Figure(name="changed read", what="one service changed: reading it", value=median(read))
     yield Figure(name="changed turn", what="one service changed: planning and applying it", value=median(turned))
     both = [sum(pair) for pair in zip(read, turned, strict=True)]
-    yield Figure(name="changed", what="one service changed: all of it", value=median(both))
+    yield Figure(name="changed", what="one service changed after a turn at rest: all of it", value=median(both))
     peak = getrusage(RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     yield Figure(name="loop memory", what="peak memory of the loop, every client loaded", value=peak, unit="MB")
     yield from comparing(loop)

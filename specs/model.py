@@ -463,6 +463,9 @@ class Desired:
     @cached_property
     def by_binding(self) -> Mapping[str, Mapping[Address, Resource]]:
         """Binding → its resources, in the order of addresses."""
+        names = {resource.binding for resource in self.resources.values()}
+        if len(names) == 1:
+            return dict.fromkeys(names, self.resources)
         found: dict[str, dict[Address, Resource]] = {}
         for address, resource in self.resources.items():
             found.setdefault(resource.binding, {})[address] = resource

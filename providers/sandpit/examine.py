@@ -22,8 +22,9 @@ def examine(world: World, site: Site, wanted: Mapping[Address, Resource], snapsh
     What is surplus counts as free: a plan may remove it first.
     """
     there = snapshot.by_address.keys()
-    new = [wanted[address] for address in sorted(wanted.keys() - there) if _visible(address, snapshot)]
+    missing = set() if wanted.keys() <= there else wanted.keys() - there  # the first costs a third of the second
     unwanted = set() if there <= wanted.keys() else there - wanted.keys()
+    new = [wanted[address] for address in sorted(missing) if _visible(address, snapshot)]
     surplus = [present for present in snapshot.present if present.address in unwanted] if unwanted else []
     try:
         return (
