@@ -67,7 +67,6 @@ class _Compiler(Protocol):
 class _Shelved:
     """One document as it was read last."""
 
-    content: str
     entry: Json
     """Without the services it was compiled to: these are decoded."""
     services: Mapping[str, Service]
@@ -80,7 +79,16 @@ class Shelf:
 
     documents: Mapping[str, _Shelved] = field(default_factory=dict)
     """By path."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Path → content of every file then."""
     surroundings: Surroundings | None = None
+
+    def standing(self, tree: Tree, paths: Iterable[str]) -> dict[str, Json]:
+        """Give the documents that are what they were, and all that they depend on is."""
+        now, then = tree.files, self.files
+        moved = {path for path in now.keys() | then.keys() if now.get(path) != then.get(path)}
+        known = {path: self.documents[path].entry for path in paths if path in self.documents and path not in moved}
+        return {path: entry for path, entry in known.items() if moved.isdisjoint(entry["depends"])}
 
 
 def read_catalogue(
@@ -114,23 +122,20 @@ class _Reading:
         """Paths the second judge is to be asked about again."""
 
     def run(self) -> None:
-        known = self._shelf.documents
-        shelved = {path: known[path].entry for path in self._paths if self._stands(path)}
-        keys = {path: self._key(path) for path in self._paths if path not in shelved}
+        standing = self._shelf.standing(self._tree, self._paths)
+        keys = {path: self._key(path) for path in self._paths if path not in standing}
         kept = self._cache.get_many(list(keys.values())) if self._cache is not None else {}
         for path in self._paths:
-            entry = shelved[path] if path in shelved else json.loads(kept[keys[path]]) if keys[path] in kept else None
-            if entry is None or not entries.is_current(entry, self._tree):
+            entry = standing[path] if path in standing else self._kept(kept.get(keys[path]))
+            if entry is None:
                 entry = self._compile().begin(path)
                 self._fresh.add(path)
             self.entries[path] = entry
         self.surroundings = _surroundings(self.entries)
-        if self.surroundings == self._shelf.surroundings:
-            shelved = {path: entry for path, entry in shelved.items() if self.entries[path] is entry}
-        else:
-            shelved = {}
+        if self.surroundings != self._shelf.surroundings:
+            standing = {}
         for path, entry in self.entries.items():
-            if path in shelved or entry["kind"] != "service":
+            if path in standing or entry["kind"] != "service":
                 continue
             if entry["surroundings"] != self.surroundings.digest(entry):
                 self.entries[path] = self._compile().finish(path, entry, self.surroundings)
@@ -138,10 +143,10 @@ class _Reading:
         if self._fresh:
             self._keep()
 
-    def _stands(self, path: str) -> bool:
-        """Tell whether a document is shelved as it is now."""
-        shelved = self._shelf.documents.get(path)
-        return shelved is not None and shelved.content == self._tree.files[path]
+    def _kept(self, text: bytes | None) -> Json | None:
+        """Read what was kept of a document, unless something it depends on has changed."""
+        entry = json.loads(text) if text is not None else None
+        return entry if entry is not None and entries.is_current(entry, self._tree) else None
 
     def _key(self, path: str) -> str:
         return entries.key(path, self._tree.files[path])
@@ -189,9 +194,9 @@ def _surroundings(found: Mapping[str, Json]) -> Surroundings:
 def _assemble(tree: Tree, reading: _Reading, shelf: Shelf) -> Catalogue:
     found, surroundings = reading.entries, reading.surroundings
     decoded = {path: _decoded(path, entry, shelf) for path, entry in found.items()}
-    shelf.surroundings = surroundings
+    shelf.surroundings, shelf.files = surroundings, tree.files
     shelf.documents = {
-        path: _Shelved(tree.files[path], {**entry, "variants": ()} if decoded[path] else entry, decoded[path])
+        path: _Shelved({**entry, "variants": ()} if decoded[path] else entry, decoded[path])
         for path, entry in found.items()
         if path not in reading.unanswered
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from specs.model import (
     Capacity,
     Cluster,
     Deployment,
+    Desired,
     LifecycleState,
     Node,
     Resource,
@@ -26,7 +28,7 @@ from specs.model import (
     SiteSelector,
     Tier,
 )
-from specs.values import Secret
+from specs.values import Reference, Secret
 from tests.support.world import Memory, World
 
 EDGE = Cluster(name="edge-1", tier=Tier.EDGE, location="harbour", capacity=Capacity(vcpus=4), binding="memory")
@@ -112,3 +114,42 @@ def test_what_is_kept_is_what_would_be_worked_out_anew(turns: list[tuple[str, li
         now = wish(provider, *services, commit=commit, site=site)
 
         assert desires.of(now, digests(secret)) == desire(now, digests(secret))
+
+
+class Linking(Counting):
+    """Makes one of two kinds of every service; the tour refers to the others, and the game to the shop."""
+
+    def expand(self, deployment: Deployment) -> Iterable[Resource]:
+        name, size = deployment.service.name, deployment.service.nodes["web"].properties["size"]
+        others = {"shop": (), "tour": ("shop", "game"), "game": ("shop",)}[name]
+        yield Resource(
+            address=Address(f"bristol/{name}/web@edge-1.0:memory.{'plain' if size == 1 else 'fixed'}"),
+            binding="memory",
+            properties={f"of {other}": Reference(f"bristol/{other}/web@edge-1.0", "id") for other in others},
+            stands=True,
+        )
+
+
+def outcome(work: Callable[[], Desired]) -> Desired | frozenset[str]:
+    """Give what is wanted, or why that cannot be."""
+    try:
+        return work()
+    except DesireError as error:
+        return frozenset(error.faults)
+
+
+SIZES = st.dictionaries(st.sampled_from(["shop", "tour", "game"]), st.sampled_from([1, 2]), min_size=1)
+
+
+@given(st.lists(SIZES, max_size=6))
+def test_what_is_linked_follows_what_it_is_linked_to(turns: list[dict[str, int]]) -> None:
+    provider, desires = Linking(), Desires()
+    for sizes in turns:
+        services = [
+            replace(SHOP, name=name, nodes={"web": replace(WEB, properties={"size": size})})
+            for name, size in sorted(sizes.items())
+        ]
+        now = wish(provider, *services)
+        kept, anew = (outcome(partial(work, now, digests("old"))) for work in (desires.of, desire))
+
+        assert kept == anew

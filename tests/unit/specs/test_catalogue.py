@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from specs.catalogue import Catalogue, read_catalogue
+from specs.catalogue import Catalogue, Shelf, read_catalogue
 from specs.errors import Severity, SpecError
 from specs.judge.verdict import Verdict
 from specs.tosca import entries
@@ -323,10 +323,13 @@ RICH = dict(folder(ROOT / "tests" / "support" / "rich"))
 
 
 def reread(before: Mapping[str, str], after: Mapping[str, str]) -> Catalogue:
-    """Read one state of a repository and then another with the same cache."""
-    cache = MemoryCache()
-    read_catalogue(Files(before), cache)
-    return read_catalogue(Files(after), cache)
+    """Read one state of a repository and then another: with the same cache, and over what was decoded last."""
+    cache, shelf = MemoryCache(), Shelf()
+    read_catalogue(Files(before), cache, shelf=shelf)
+    found = read_catalogue(Files(after), cache)
+
+    assert read_catalogue(Files(after), shelf=shelf) == found
+    return found
 
 
 @pytest.mark.parametrize("files", [FLAME, RICH, dict(folder(ROOT / "examples" / "classic"))])
