@@ -81,8 +81,9 @@ def turn(loop: Loop) -> None:
 
 def touch(folder: Path) -> None:
     """Write into the emulated world from outside, so that nothing that is kept of it may be believed."""
-    with closing(sqlite3.connect(world_file(folder / ".reconciler", SITE))) as world, world:
-        world.execute("UPDATE objects SET seen = seen WHERE number = (SELECT MIN(number) FROM objects)")
+    with closing(sqlite3.connect(world_file(folder / ".reconciler", SITE), isolation_level=None)) as world:
+        world.execute("INSERT INTO outages VALUES ('@nowhere', '')")
+        world.execute("DELETE FROM outages WHERE target = '@nowhere'")
 
 
 def comparing(loop: Loop) -> Iterator[Figure]:

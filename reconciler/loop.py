@@ -247,7 +247,7 @@ class Loop:
             logger.error("%s %s: %s", site, goal.name, error)
         except Exception as error:
             _log_defect(error)
-        if ending in _WELL and pace.commit != goal.reading.commit:
+        if ending in _WELL and not pace.commit:
             collector.settle()
         self._pause(goal, site, pace, ending)
         return ending

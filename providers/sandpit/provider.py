@@ -57,6 +57,8 @@ class Sandpit:
         """By kind and repository."""
         self._kept: dict[str, tuple[object, Snapshot]] = {}
         """Repository → a look that only a write can make untrue, and the version of the file before it."""
+        self._examined: tuple[object, object, tuple[Finding, ...]] = (None, None, ())
+        """What was examined last, and what was found."""
 
     def foundation(self, site: Site) -> Iterable[Resource]:
         """Give nothing: an emulated site is there by itself."""
@@ -108,7 +110,9 @@ class Sandpit:
 
     def examine(self, wanted: Mapping[Address, Resource], snapshot: Snapshot) -> Iterable[Finding]:
         """Look for names that are taken, clusters that are full, quotas that are spent and ways that do not exist."""
-        return examine(self.world, self._site, wanted, snapshot)
+        if self._examined[0] is not wanted or self._examined[1] is not snapshot:
+            self._examined = (wanted, snapshot, examine(self.world, self._site, wanted, snapshot))
+        return self._examined[2]
 
     def create(self, resource: Resource, mark: Mark) -> Present:
         """Make the object; the second time it is found by its mark."""

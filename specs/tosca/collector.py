@@ -22,8 +22,7 @@ def at_rest() -> Iterator[None]:
 def settle() -> None:
     """Let the collector pass over all that is there now; what nobody refers to any more goes as ever.
 
-    Only rings of objects that are abandoned later would stay. Looking first keeps those out that are abandoned already,
-    and costs what has come since the last time.
+    Only rings of these objects that are abandoned later stay. Looking first keeps out those that are already.
     """
     gc.collect()
     gc.freeze()
