@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import threading
 import time
@@ -66,7 +67,8 @@ class Figures:
 
     def write(self, file: Path) -> None:
         """Write the figures down."""
-        report = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), "figures": self.rows}
+        busy = f"{machine()}, load {os.getloadavg()[0]:.0f}"
+        report = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": busy, "figures": self.rows}
         file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         print(f"written to {file}")
 
