@@ -64,7 +64,9 @@ class _Placement:
         self._rows: dict[str, Sequence[_Row]] = {}
         self._attached = _attachments(service)
         self._policies = _placement_policies(service)
+        self._pools = _pools(service)
         self._neighbours = _neighbours(service)
+        self._nearest: Mapping[str, str] | None = None
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Give every endpoint in the order of subjects; none if there are more than anybody can mean."""
@@ -127,7 +129,8 @@ class _Placement:
 
     def _of_function(self, node: Node) -> Sequence[_Row]:
         """Give the instances on every cluster, and behind those that are connected the idle ones of the pool."""
-        count, pool = _instances(node), _pool(self._service, node)
+        count = _instances(node)
+        pool = _pool(self._pools[node.name], node) if node.name in self._pools else 0
         found: list[_Row] = []
         for cluster, state in self._service.states.get(node.name, {}).items():
             if cluster not in self._site.clusters or state is LifecycleState.UNPLACED:
@@ -147,14 +150,13 @@ class _Placement:
 
     def _clusters_for(self, node: Node) -> tuple[Sequence[str], bool]:
         """Give the clusters a node goes to, and whether its instances are dealt out among them."""
-        policy = self._policies.get(node.name)
-        if policy is not None:
+        if node.name in self._policies:
+            policy, rank = self._policies[node.name]
             fitting = [
                 name for name in sorted(self._site.clusters) if _fits(self._site.clusters[name], policy.properties)
             ]
             if policy.properties.get("anti_affinity") is True and fitting:
-                targets = sorted(_targets(self._service, policy))
-                fitting = [fitting[targets.index(node.name) % len(fitting)]]
+                fitting = [fitting[rank % len(fitting)]]
             return fitting, policy.properties.get("spread") is True
         if "cluster" in node.metadata:
             names = [name.strip() for name in node.metadata["cluster"].split(",")]
@@ -166,16 +168,29 @@ class _Placement:
 
     def _binding_of_users(self, name: str) -> str:
         """Find who serves the nearest located nodes around a node, else who serves the default cluster."""
-        seen, ring = {name}, [name]
-        while ring:
-            ring = sorted({other for one in ring for other in self._neighbours[one]} - seen)
-            seen.update(ring)
-            located = [self._service.nodes[one] for one in ring if self._is_located(self._service.nodes[one])]
-            clusters = [row.cluster for node in located for row in self._rows_of(node, ()) if row.count]
-            if clusters:
-                return min(self._site.clusters[cluster].binding for cluster in clusters)
+        if self._nearest is None:
+            self._nearest = self._nearest_bindings()
         default = default_cluster(self._site)
-        return default.binding if default is not None else ""
+        return self._nearest.get(name, default.binding if default is not None else "")
+
+    def _nearest_bindings(self) -> Mapping[str, str]:
+        """Go out from all located nodes at once; of several that are equally near the first by name counts."""
+        found: dict[str, str] = {}
+        for name, node in self._service.nodes.items():
+            rows = self._rows_of(node, ()) if self._is_located(node) else ()
+            bindings = [self._site.clusters[row.cluster].binding for row in rows if row.count]
+            if bindings:
+                found[name] = min(bindings)
+        ring = dict(found)
+        while ring:
+            further: dict[str, str] = {}
+            for name, binding in ring.items():
+                for other in self._neighbours[name]:
+                    if other not in found:
+                        further[other] = min(binding, further.get(other, binding))
+            found.update(further)
+            ring = further
+        return found
 
     def unplaced(self) -> Iterable[str]:
         """Give the nodes that should stand on clusters, go with no other and find no cluster that fits."""
@@ -231,16 +246,22 @@ def _instances(node: Node) -> int:
     return 1
 
 
-def _pool(service: Service, node: Node) -> int:
-    """Give how many booted instances wait behind those of a function; never more than could be connected."""
+def _pools(service: Service) -> Mapping[str, Policy]:
+    """Give the first policy that keeps a pool, by node."""
+    found: dict[str, Policy] = {}
     for policy in service.policies.values():
-        size = policy.properties.get("pool_size")
-        if policy.is_a(SCALING) and isinstance(size, int) and node.name in _targets(service, policy):
-            scalable = node.capabilities.get("scalable", {})
-            greatest = [given.get("max_instances") for given in (policy.properties, scalable)]
-            known = [number for number in greatest if isinstance(number, int)]
-            return max(0, min([size, *(number - _instances(node) for number in known)]))
-    return 0
+        if policy.is_a(SCALING) and isinstance(policy.properties.get("pool_size"), int):
+            for node in _targets(service, policy):
+                found.setdefault(node, policy)
+    return found
+
+
+def _pool(policy: Policy, node: Node) -> int:
+    """Give how many booted instances wait behind those of a function; never more than could be connected."""
+    size, scalable = policy.properties.get("pool_size"), node.capabilities.get("scalable", {})
+    greatest = [given.get("max_instances") for given in (policy.properties, scalable)]
+    left = [number - _instances(node) for number in greatest if isinstance(number, int)]
+    return max(0, min([size, *left])) if isinstance(size, int) else 0
 
 
 # --- clusters ---
@@ -253,14 +274,14 @@ def default_cluster(site: Site) -> Cluster | None:
     return next(iter(centres or ordered), None)
 
 
-def _placement_policies(service: Service) -> Mapping[str, Policy]:
-    """Give the first policy, by name, that says where a node goes, itself or in a group."""
-    found: dict[str, Policy] = {}
+def _placement_policies(service: Service) -> Mapping[str, tuple[Policy, int]]:
+    """Give the first policy, by name, that says where a node goes, itself or in a group; and its number among them."""
+    found: dict[str, tuple[Policy, int]] = {}
     for name in sorted(service.policies):
         policy = service.policies[name]
         if policy.is_a(_PLACEMENT) and any(key in policy.properties for key in _PLACES):
-            for node in _targets(service, policy):
-                found.setdefault(node, policy)
+            for rank, node in enumerate(sorted(_targets(service, policy))):
+                found.setdefault(node, (policy, rank))
     return found
 
 

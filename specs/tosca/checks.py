@@ -25,6 +25,9 @@ _TIMESTAMP = re.compile(
 BROKEN = Reference("", "")
 """Stands for a value whose fault is reported already; whoever meets it says nothing more."""
 
+_FILL = 5
+"""What filling in a default costs beside reading a value: defaults hold data types that have defaults in turn."""
+
 
 class Unfit(ValueError):  # noqa: N818 - reads as what it says
     """A value is not of its type; the message goes on from 'must be'."""
@@ -130,6 +133,7 @@ def _check_structure(space: TypeSpace, data_type: Type, value: Mapping[str, Valu
     for key, schema in data_type.properties.items():
         if key not in value:
             if schema.default is not None:
+                cursor.faults.spend(_FILL)
                 default: Value = schema.default.value  # type: ignore[assignment] # documents hold plain data
                 found[key] = check(space, schema, default, cursor.at(key, default))
             elif schema.required:

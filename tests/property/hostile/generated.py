@@ -144,6 +144,17 @@ def _concat_doubling() -> Mapping[str, bytes]:
     return {"specs/hostile.yaml": f"{SERVICE}topology_template:\n  node_templates:\n{lines}".encode()}
 
 
+def _default_doubling() -> Mapping[str, bytes]:
+    """Every data type holds the one before twice, by default: 2^40 values."""
+    root = "derived_from: tosca.datatypes.Root"
+    lines = f"  my.D0: {{{root}, properties: {{a: {{type: string, default: x}}}}}}\n"
+    for n in range(40):
+        one = f"{{type: my.D{n}, default: {{}}}}"
+        lines += f"  my.D{n + 1}: {{{root}, properties: {{a: {one}, b: {one}}}}}\n"
+    text = f"{SERVICE}data_types:\n{lines}topology_template: {{node_templates: {{a: {{type: tosca.nodes.Compute}}}}}}\n"
+    return {"specs/hostile.yaml": text.encode()}
+
+
 def _many_faults() -> Mapping[str, bytes]:
     lines = "".join(f"    n{n}: {{type: tosca.nodes.Nothing{n}, properties: {{x: 1}}}}\n" for n in range(5000))
     return {"specs/hostile.yaml": f"{SERVICE}topology_template:\n  node_templates:\n{lines}".encode()}
@@ -184,6 +195,7 @@ _REPOSITORIES: tuple[tuple[str, str, Callable[[], Mapping[str, bytes]]], ...] = 
     ("many-names", "unknown-input", _many_names),
     ("property-chain", "too-deep", _property_chain),
     ("concat-doubling", "too-much", _concat_doubling),
+    ("default-doubling", "too-much", _default_doubling),
 )
 
 

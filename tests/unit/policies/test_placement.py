@@ -3,7 +3,19 @@ from __future__ import annotations
 import pytest
 
 from policies.placement import capacity_findings, place
-from specs.model import Capacity, Cluster, Deployment, LifecycleState, Service, Site, SiteSelector, Tier
+from specs.model import (
+    Capacity,
+    Cluster,
+    Deployment,
+    LifecycleState,
+    Node,
+    Policy,
+    Requirement,
+    Service,
+    Site,
+    SiteSelector,
+    Tier,
+)
 from tests.support.spec_files import service, service_document
 
 FUNCTION = "{type: eu.ict-flame.nodes.ServiceFunction, properties: {image_url: x}, capabilities: {CAPS}}"
@@ -274,6 +286,24 @@ def test_a_placement_that_fits_nowhere_is_told(nodes: str, rest: str) -> None:
     found = capacity_findings(SITE, [placed(nodes, rest)])
 
     assert found == ("no cluster of lab fits the placement of shop/box; clusters: dc-1, dc-2, edge-1, edge-2",)
+
+
+def test_very_many_nodes_are_placed_without_comparing_each_with_all() -> None:
+    number = 20_000
+    boxes = {f"box-{n}": Node(name=f"box-{n}", types=("tosca.nodes.Abstract.Compute",)) for n in range(number)}
+    nets = {
+        f"net-{n}": Node(name=f"net-{n}", types=(), requirements=(Requirement(name="dependency", node=f"net-{n - 1}"),))
+        for n in range(number)
+    }
+    apart = Policy(
+        name="apart",
+        types=("tosca.policies.Placement",),
+        targets=tuple(boxes),
+        properties={"anti_affinity": True},
+    )
+
+    assert len(place(SITE, Service(name="nets", nodes=nets)).endpoints) == number
+    assert len(place(SITE, Service(name="boxes", nodes=boxes, policies={"apart": apart})).endpoints) == number
 
 
 def test_more_endpoints_than_anybody_can_mean_are_told_and_not_made() -> None:
