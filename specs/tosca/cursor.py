@@ -19,7 +19,8 @@ Pointer: TypeAlias = tuple[Step, ...]
 
 
 MAX_FAULTS = 200
-"""After how many faults a document is bad enough."""
+"""After how many errors a document is bad enough, and how many remarks on it are kept."""
+_MORE = "no more remarks on this document are shown"
 MAX_EFFORT = 600_000
 """How many values one document may come to; no honest one comes near."""
 MAX_VALUE_DEPTH = 80
@@ -35,12 +36,19 @@ class Faults:
 
     def __init__(self, diagnostics: Iterable[Diagnostic] = ()) -> None:
         self._found: dict[Diagnostic, None] = dict.fromkeys(diagnostics)
+        self._errors = sum(one.severity is Severity.ERROR for one in self._found)
         self._effort = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Keep one more, the same only once; `TooMuch` when there are enough."""
-        if diagnostic not in self._found and len(self._found) >= MAX_FAULTS:
-            raise TooMuch(f"more than {MAX_FAULTS} faults; the rest of the document is not looked at")
+        """Keep one more, the same only once; `TooMuch` when there are enough errors."""
+        if diagnostic in self._found:
+            return
+        if diagnostic.severity is Severity.ERROR:
+            self._errors += 1
+            if self._errors > MAX_FAULTS:
+                raise TooMuch(f"more than {MAX_FAULTS} faults; the rest of the document is not looked at")
+        elif len(self._found) - self._errors >= MAX_FAULTS:
+            diagnostic = Diagnostic(diagnostic.file, 1, 1, Severity.HINT, "more-faults", _MORE)
         self._found[diagnostic] = None
 
     def spend(self, units: int) -> None:

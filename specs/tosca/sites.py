@@ -43,6 +43,8 @@ class _Reader:
         self._topology = topology
         self._nodes = compiled
         self._metadata = _raw(top.fields().get("metadata"))
+        self._ends = {name for kind in (SWITCH, CLUSTER, ACCESS_POINT) for name, _ in self._of(kind)}
+        """Where a link can end."""
 
     def site(self) -> Site:
         self._check_kinds()
@@ -170,9 +172,8 @@ class _Reader:
 
     def _check_end(self, node: Node, end: str) -> None:
         name = node.properties.get(end)
-        ends = [other for kind in (SWITCH, CLUSTER, ACCESS_POINT) for other, _ in self._of(kind)]
-        if isinstance(name, str) and name not in ends:
-            hint = suggest(name, ends)
+        if isinstance(name, str) and name not in self._ends:
+            hint = suggest(name, self._ends)
             self._place(node.name, end).error(
                 "unknown-node", f"there is no switch, cluster or access point {name!r}{hint}"
             )

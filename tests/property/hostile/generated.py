@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from tests.property.hostile.case import READ_WHATEVER_IT_HOLDS, SERVICE, Case
+from tests.property.hostile.case import GOOD, READ_WHATEVER_IT_HOLDS, SERVICE, Case
 
 SIZE = 3_900_000
 """Just under what a document may have, in bytes."""
@@ -155,6 +155,14 @@ def _default_doubling() -> Mapping[str, bytes]:
     return {"specs/hostile.yaml": text.encode()}
 
 
+def _many_links() -> Mapping[str, bytes]:
+    """The ends of links are looked for among very many switches; the last one leads into nothing."""
+    lines = "".join(f"    s{n}: {{type: eu.ict-flame.nodes.Switch}}\n" for n in range(700))
+    link = "    l%d: {type: eu.ict-flame.nodes.Link, properties: {source: s%d, target: s%d}}\n"
+    lines += "".join(link % (n, n % 700, (n + 1) % 700 if n else 700) for n in range(1400))
+    return {"sites/lab.yaml": GOOD["sites/lab.yaml"] + lines.encode()}
+
+
 def _many_faults() -> Mapping[str, bytes]:
     lines = "".join(f"    n{n}: {{type: tosca.nodes.Nothing{n}, properties: {{x: 1}}}}\n" for n in range(5000))
     return {"specs/hostile.yaml": f"{SERVICE}topology_template:\n  node_templates:\n{lines}".encode()}
@@ -191,6 +199,7 @@ _REPOSITORIES: tuple[tuple[str, str, Callable[[], Mapping[str, bytes]]], ...] = 
     ("type-chain", "too-deep", _type_chain),
     ("copy-chain", "too-deep", _copy_chain),
     ("requirement-ring", "requirement-cycle", _requirement_ring),
+    ("many-links", "unknown-node", _many_links),
     ("many-faults", "unknown-type", _many_faults),
     ("many-names", "unknown-input", _many_names),
     ("property-chain", "too-deep", _property_chain),

@@ -3,7 +3,16 @@ from __future__ import annotations
 import pytest
 
 from specs.model import Requirement
-from tests.support.spec_files import document, faults, messages, node, service, service_document
+from tests.support.spec_files import (
+    codes,
+    document,
+    faults,
+    messages,
+    node,
+    read_service,
+    service,
+    service_document,
+)
 
 SERVERS = """
 one: {type: tosca.nodes.Compute, capabilities: {host: {properties: {num_cpus: 1, mem_size: 1 GB}}}}
@@ -196,3 +205,17 @@ def test_open_requirements_of_many_nodes_end_in_time() -> None:
     )
 
     assert "[too-much]" in messages(service_document(nodes))
+
+
+def test_many_remarks_make_no_document_invalid() -> None:
+    bond = (
+        "{node: server, relationship: {type: tosca.relationships.HostedOn, interfaces: {Configure: {add_target: x}}}}"
+    )
+    software = "\n".join(
+        f"s{number}: {{type: tosca.nodes.SoftwareComponent, requirements: [host: {bond}]}}" for number in range(300)
+    )
+    found = read_service(service_document(f"server: {{type: tosca.nodes.Compute}}\n{software}"))
+
+    assert {one.severity for one in found.diagnostics} == {"warning", "hint"}
+    assert codes(found).count("more-faults") == 1
+    assert len(found.diagnostics) == 201
