@@ -139,7 +139,9 @@ def build(mentioned: Container[str] = MODULES) -> Parser:
         if name in mentioned:
             add(made)
     completion = command("completion", "Print a completion script for a shell")
-    completion.add_argument("shell", choices=("bash", "zsh"), help="the shell")
+    completion.add_argument(
+        "shell", choices=("bash", "zsh"), help="the shell, e.g. source <(reconciler completion bash)"
+    )
     return parser
 
 
