@@ -102,6 +102,8 @@ class _Task:
     """What the call gave, while it settles."""
     refusal: str = ""
     """Why it found no room, while it waits for some."""
+    ended: int = 0
+    """How many deletes had ended when its call began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,7 @@ class _Apply:
             if task.attempt == 0:
                 self._listen(Started(task.operation))
             task.attempt += 1
+            task.ended = self._rooms[task.operation.step.binding].ended
             self._calls += 1
             self._call(task)
 
@@ -370,12 +373,14 @@ class _Apply:
 
     def _no_room(self, task: _Task, refusal: str) -> None:
         """Try again once something the plan removes is gone; with nothing left to go, it failed."""
-        room = self._rooms[task.operation.step.binding]
-        if self._stopped or not room.leaving:
+        binding = task.operation.step.binding
+        room = self._rooms[binding]
+        gone = room.ended > task.ended  # since it asked
+        if self._stopped or not (gone or room.leaving):
             self._fail(task, refusal)
             return
         task.made, task.refusal = None, refusal
-        room.waiting.append(task)
+        (self._lanes[binding].waiting if gone else room.waiting).append(task)
         self._listen(Settling(task.operation, refusal))
 
     def _idle(self) -> bool:

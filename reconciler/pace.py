@@ -67,10 +67,13 @@ class Room(Generic[Waiting]):
 
     leaving: int = 0
     """Deletes that have not ended."""
+    ended: int = 0
+    """Deletes that have."""
     waiting: deque[Waiting] = field(default_factory=deque)
 
     def less(self) -> list[Waiting]:
         """Count the end of a delete and give who tries again: the first in line, and everybody after the last."""
         self.leaving -= 1
+        self.ended += 1
         ready = min(1, len(self.waiting)) if self.leaving else len(self.waiting)
         return [self.waiting.popleft() for _ in range(ready)]

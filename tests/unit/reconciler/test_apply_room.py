@@ -9,6 +9,7 @@ import pytest
 
 from providers.base import QuotaExceeded
 from reconciler.order import Verb
+from reconciler.progress import Finished, Progress
 from specs.model import Address
 from state.store import Outcome
 from tests.support.turns import Bench
@@ -56,6 +57,31 @@ def test_room_for_one_of_two_fails_the_other_in_the_words_of_the_provider(made: 
     creates = [one for one in report.finished if one.operation.verb is Verb.CREATE]
     assert Counter(one.outcome for one in creates) == {Outcome.DONE: 1, Outcome.FAILED: 1}
     assert {one.message for one in creates if one.outcome is Outcome.FAILED} == {"there is no room"}
+
+
+def test_what_went_while_the_refusal_was_on_its_way_counts(made: Bench) -> None:
+    made.turn(wanted(resource("a")))
+    made.world.room = 1
+    tried, gone = threading.Event(), threading.Event()
+
+    def before(verb: str, address: Address) -> None:
+        assert verb == "create" or tried.wait(10)
+
+    def after(verb: str, address: Address) -> None:
+        if verb == "create":
+            tried.set()
+            assert gone.wait(10)
+
+    def listen(progress: Progress) -> None:
+        if isinstance(progress, Finished) and progress.operation.verb is Verb.DELETE:
+            gone.set()
+
+    made.world.before, made.world.after = before, after
+    spec = wanted(resource("b"))
+    report = made.carry_out(spec, made.plan(spec), listen)
+
+    assert report.succeeded
+    assert made.world.addresses() == [place("b")]
 
 
 def test_a_quota_that_a_delete_frees_is_no_failure(made: Bench) -> None:
