@@ -92,7 +92,12 @@ def test_no_surprise_means_that_ruamel_reads_the_same(text: str) -> None:
     if diagnostics or document is None:
         return
 
-    assert repr(document.data) == repr(YAML(typ="safe", pure=True).load(f"a: {text}\n"))
+    try:
+        theirs = YAML(typ="safe", pure=True).load(f"a: {text}\n")
+    except ValueError:
+        return  # it takes `-_` and `._` for numbers, and falls over them
+
+    assert repr(document.data) == repr(theirs)
 
 
 @given(st.text(max_size=30))
