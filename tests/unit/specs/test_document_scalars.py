@@ -82,7 +82,8 @@ def test_the_ordinary_is_no_surprise(text: str) -> None:
     assert surprise(text, resolve(text)) == ""
 
 
-_LIKE_SCALARS = st.text(alphabet="0123456789+-._:eExXobtTrueFfalsNnyoYO~", max_size=12)
+_LIKE_SCALARS = st.text(alphabet="0123456789+-.:eExXobtTrueFfalsNnyoYO~", max_size=12)
+"""Without `_`, of which ruamel.yaml has ideas of its own: it takes `-_` and `.0_` for numbers."""
 
 
 @given(_LIKE_SCALARS)
@@ -92,12 +93,7 @@ def test_no_surprise_means_that_ruamel_reads_the_same(text: str) -> None:
     if diagnostics or document is None:
         return
 
-    try:
-        theirs = YAML(typ="safe", pure=True).load(f"a: {text}\n")
-    except ValueError:
-        return  # it takes `-_` and `._` for numbers, and falls over them
-
-    assert repr(document.data) == repr(theirs)
+    assert repr(document.data) == repr(YAML(typ="safe", pure=True).load(f"a: {text}\n"))
 
 
 @given(st.text(max_size=30))
