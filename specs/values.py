@@ -56,6 +56,8 @@ class Call:
 def encode(value: Value) -> object:
     """Turn a value into plain JSON data; expressions become one-key mappings that begin with `$`."""
     match value:
+        case str() | int() | float() | None:
+            return value
         case Reference(target, attribute, path):
             return {"$reference": [target, attribute, *path]}
         case Secret(name, digest):
@@ -64,8 +66,6 @@ def encode(value: Value) -> object:
             return {"$call": [function, *map(encode, arguments)]}
         case Mapping():
             return {f"${key}" if key.startswith("$") else key: encode(item) for key, item in value.items()}
-        case str():
-            return value
         case Sequence():
             return [encode(item) for item in value]
     return value
