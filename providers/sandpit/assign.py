@@ -41,8 +41,8 @@ def with_defaults(kind: str, number: int, properties: Properties) -> Properties:
     return found
 
 
-def with_attributes(connection: sqlite3.Connection, thing: Thing) -> Thing:
-    """Give the object with its attributes; an address it already has stays."""
+def with_attributes(connection: sqlite3.Connection, thing: Thing, parts: Mapping[str, Thing]) -> Thing:
+    """Give the object with its attributes, for what it is made of; an address it already has stays."""
     found: dict[str, Value] = {"id": thing.id, "tosca_id": thing.id}
     if thing.mark is not None:
         found["tosca_name"] = parse_address(thing.mark.address).node
@@ -51,24 +51,25 @@ def with_attributes(connection: sqlite3.Connection, thing: Thing) -> Thing:
             _keep_gateway(connection, thing)
             found["segmentation_id"] = thing.properties.get("segmentation_id", str(thing.number))
         case "port":
-            found |= _port(connection, thing)
+            found |= _port(connection, thing, parts)
         case "volume":
             found["volume_id"] = thing.id
         case "server":
-            found |= _server(connection, thing)
+            found |= _server(connection, thing, parts)
         case "workload":
-            found |= _workload(connection, thing)
+            found |= _workload(connection, thing, parts)
         case "software":
-            host = get(connection, str(thing.properties.get("host", "")))
+            host = parts.get(str(thing.properties.get("host", "")))
             theirs = host.attributes if host else {}
             found |= {name: theirs[name] for name in _REACHED if name in theirs}
     return replace(thing, attributes=found)
 
 
-def _port(connection: sqlite3.Connection, port: Thing) -> dict[str, Value]:
+def _port(connection: sqlite3.Connection, port: Thing, parts: Mapping[str, Thing]) -> dict[str, Value]:
     number = port.number
     mac = f"02:00:{number >> 24 & 255:02x}:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
-    private = _address_on(connection, port)
+    network = _network_of(port, parts)
+    private = _address_on(connection, network, port) if network else ""
     return {"mac_address": mac, **(_known_as(private) if private else {})}
 
 
@@ -77,20 +78,24 @@ def _known_as(address: str) -> dict[str, Value]:
     return {"ip_address": address, "private_address": address, "address": address}
 
 
-def _workload(connection: sqlite3.Connection, workload: Thing) -> dict[str, Value]:
-    private = _address_on(connection, workload)
-    network = get(connection, str(workload.properties.get("network", "")))
+def _workload(connection: sqlite3.Connection, workload: Thing, parts: Mapping[str, Thing]) -> dict[str, Value]:
+    network = _network_of(workload, parts)
+    private = _address_on(connection, network, workload) if network else ""
     found: dict[str, Value] = {"public_address": _public(connection, workload)}
-    if private and network:
+    if network:
         found |= {"private_address": private, "ip_address": private, "networks": {network.name: _on(network, private)}}
     return found
 
 
-def _server(connection: sqlite3.Connection, server: Thing) -> dict[str, Value]:
+def _network_of(thing: Thing, parts: Mapping[str, Thing]) -> Thing | None:
+    return parts.get(str(thing.properties.get("network", "")))
+
+
+def _server(connection: sqlite3.Connection, server: Thing, parts: Mapping[str, Thing]) -> dict[str, Value]:
     networks: dict[str, Value] = {}
     ports: dict[str, Value] = {}
     private: list[Value] = []
-    for port in filter(None, (get(connection, item) for item in _ids(server.properties.get("ports")))):
+    for port in filter(None, map(parts.get, _ids(server.properties.get("ports")))):
         network = get(connection, str(port.properties.get("network", "")))
         if network is not None and "ip_address" in port.attributes:
             private.append(port.attributes["ip_address"])
@@ -129,11 +134,8 @@ class _Range:
         return str(self.network[host])
 
 
-def _address_on(connection: sqlite3.Connection, thing: Thing) -> str:
-    """Give the object's address on its network; empty if that network is not of this site."""
-    network = get(connection, str(thing.properties.get("network", "")))
-    if network is None:
-        return ""
+def _address_on(connection: sqlite3.Connection, network: Thing, thing: Thing) -> str:
+    """Give the object's address on its network."""
     hosts = _range(network)
     wanted = thing.properties.get("ip_address")
     if wanted is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -84,17 +84,13 @@ class Database:
         """Where everything in it stands: the file, and the log that is written before it."""
         return self.file, self.file.with_name(f"{self.file.name}-wal")
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """Give one consistent look."""
-        with self._turn, self._transaction("BEGIN") as connection:
-            yield connection
+        return self._transaction("BEGIN")
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
         """Give the only writer's transaction: all of it happens or nothing."""
-        with self._turn, self._transaction("BEGIN IMMEDIATE") as connection:
-            yield connection
+        return self._transaction("BEGIN IMMEDIATE")
 
     def version(self) -> tuple[int, int]:
         """Give something that differs, while this object lives, when anybody has written to the file."""
@@ -112,16 +108,17 @@ class Database:
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         try:
-            if self._connection is None:
-                self._connection = _open(self.file, self._patience_seconds)
-            connection = self._connection
-            connection.execute(begin)
-            try:
-                yield connection
-            except BaseException:
-                connection.rollback()
-                raise
-            connection.commit()
+            with self._turn:
+                if self._connection is None:
+                    self._connection = _open(self.file, self._patience_seconds)
+                connection = self._connection
+                connection.execute(begin)
+                try:
+                    yield connection
+                except BaseException:
+                    connection.rollback()
+                    raise
+                connection.commit()
         except sqlite3.OperationalError as error:
             raise TransientError(f"{self.file} does not answer: {error}") from error
         except sqlite3.DatabaseError as error:

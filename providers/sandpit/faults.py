@@ -101,27 +101,17 @@ def scripted(database: Database) -> tuple[Fault, ...]:
         return tuple(fault for _, fault in _all(connection))
 
 
-def take(database: Database, call: str, cluster: str | None = None) -> Fault | None:
+def take(connection: sqlite3.Connection, call: str, cluster: str | None = None) -> Fault | None:
     """Give the first fault that spoils a call on a cluster (or on any), and count it."""
-    with database.reading() as connection:
-        found = _first(connection, call, cluster)
-    if found is None or found[1].times == 0:
-        return found[1] if found else None
-    with database.writing() as connection:
-        found = _first(connection, call, cluster)
-        if found is not None and found[1].times == 1:
-            connection.execute("DELETE FROM faults WHERE number = ?", (found[0],))
-        elif found is not None and found[1].times > 1:
-            connection.execute("UPDATE faults SET times = times - 1 WHERE number = ?", (found[0],))
-    return found[1] if found else None
-
-
-def _first(connection: sqlite3.Connection, call: str, cluster: str | None) -> tuple[int, Fault] | None:
     verb, _, kind = call.partition(":")
-    names = {f"{one}:{other}" for one in (verb, "*") for other in (kind, "*")}
     for number, fault in _all(connection):
-        if fault.call in names and (cluster is None or fault.cluster in ("", cluster)):
-            return number, fault
+        said, _, of = fault.call.partition(":")
+        if said in (verb, "*") and of in (kind, "*") and (cluster is None or fault.cluster in ("", cluster)):
+            if fault.times == 1:
+                connection.execute("DELETE FROM faults WHERE number = ?", (number,))
+            elif fault.times > 1:
+                connection.execute("UPDATE faults SET times = times - 1 WHERE number = ?", (number,))
+            return fault
     return None
 
 
@@ -155,4 +145,9 @@ def bring_up(database: Database, target: str = "") -> int:
 def down(database: Database) -> dict[str, str]:
     """Give everything that is down, and why."""
     with database.reading() as connection:
-        return dict(connection.execute("SELECT target, reason FROM outages ORDER BY target").fetchall())
+        return outages(connection)
+
+
+def outages(connection: sqlite3.Connection) -> dict[str, str]:
+    """Give everything that is down in the moment of a transaction, and why."""
+    return dict(connection.execute("SELECT target, reason FROM outages ORDER BY target").fetchall())

@@ -18,6 +18,13 @@ from specs.values import Properties, Value, decode, encode
 _COLUMNS = (
     "number, binding, kind, cluster, name, repository, address, digest, properties, attributes, seen, ready_at, trouble"
 )
+_UPSERT = (
+    f"INSERT INTO objects ({_COLUMNS}, vcpus, memory_mb, disk_gb) VALUES ({', '.join('?' * 16)})"  # noqa: S608 — our own column names
+    " ON CONFLICT (number) DO UPDATE SET (cluster, name, repository, address, digest, properties, attributes, seen,"
+    " ready_at, trouble, vcpus, memory_mb, disk_gb) = (excluded.cluster, excluded.name, excluded.repository,"
+    " excluded.address, excluded.digest, excluded.properties, excluded.attributes, excluded.seen, excluded.ready_at,"
+    " excluded.trouble, excluded.vcpus, excluded.memory_mb, excluded.disk_gb)"
+)
 
 Row: TypeAlias = tuple[int, str, str, str, str, str, str, float, str]
 """Number, cluster, address, digest, properties and attributes as JSON text, seen, ready_at, trouble."""
@@ -83,7 +90,7 @@ class Thing:
         texts = (self.cluster, mark.address, mark.digest, self.properties_text, self.attributes_text, self.seen)
         return (self.number, *texts, self.ready_at, self.trouble)
 
-    @property
+    @cached_property
     def seen(self) -> str:
         """Digest of everything but health."""
         mark = [self.mark.repository, self.mark.address, self.mark.digest] if self.mark else []
@@ -155,25 +162,20 @@ def _thing(row: Sequence[object]) -> Thing:
     )
 
 
-def put(connection: sqlite3.Connection, thing: Thing) -> Thing:
+def put(connection: sqlite3.Connection, thing: Thing, parts: Mapping[str, Thing]) -> Thing:
     """Insert or rewrite an object, and say so in its trouble if something it is made of is gone."""
-    lost = missing(connection, thing)
-    thing = replace(thing, trouble=f"{_GONE}: {', '.join(lost)}" if lost else "")
+    lost = missing(thing, parts)
+    trouble = f"{_GONE}: {', '.join(lost)}" if lost else ""
+    if trouble != thing.trouble:
+        thing = replace(thing, trouble=trouble)
     mark = thing.mark or Mark("", Address(""), "")
     load = thing.takes
-    values = {
-        "number": thing.number, "binding": thing.binding, "kind": thing.kind, "cluster": thing.cluster,
-        "name": thing.name, "repository": mark.repository, "address": mark.address, "digest": mark.digest,
-        "properties": thing.properties_text, "attributes": thing.attributes_text, "seen": thing.seen,
-        "vcpus": load.vcpus, "memory_mb": load.memory_mb, "disk_gb": load.disk_gb,
-        "ready_at": thing.ready_at, "trouble": thing.trouble,
-    }  # fmt: skip
-    changes = ", ".join(f"{name} = excluded.{name}" for name in values if name not in ("number", "binding", "kind"))
-    connection.execute(
-        f"INSERT INTO objects ({', '.join(values)}) VALUES ({', '.join(f':{name}' for name in values)})"  # noqa: S608 — our own column names
-        f" ON CONFLICT (number) DO UPDATE SET {changes}",
-        values,
-    )
+    values = (
+        thing.number, thing.binding, thing.kind, thing.cluster, thing.name, mark.repository, mark.address, mark.digest,
+        thing.properties_text, thing.attributes_text, thing.seen, thing.ready_at, trouble,
+        load.vcpus, load.memory_mb, load.disk_gb,
+    )  # fmt: skip
+    connection.execute(_UPSERT, values)
     connection.execute("DELETE FROM uses WHERE user = ?", (thing.number,))
     connection.executemany(
         "INSERT INTO uses VALUES (?, ?)", {(thing.number, number_of(item)) for item in thing.made_of}
@@ -181,9 +183,15 @@ def put(connection: sqlite3.Connection, thing: Thing) -> Thing:
     return thing
 
 
-def missing(connection: sqlite3.Connection, thing: Thing) -> list[str]:
-    """Give the ids an object is made of which do not exist."""
-    return [item for item in thing.made_of if get(connection, item) is None]
+def parts_of(connection: sqlite3.Connection, thing: Thing) -> dict[str, Thing]:
+    """Give the objects an object is made of, by id, as far as they exist."""
+    found = (get(connection, item) for item in thing.made_of)
+    return {part.id: part for part in found if part is not None}
+
+
+def missing(thing: Thing, parts: Mapping[str, Thing]) -> list[str]:
+    """Give the ids an object is made of which are not among its parts."""
+    return [item for item in thing.made_of if item not in parts]
 
 
 def users(connection: sqlite3.Connection, thing: Thing) -> list[Thing]:

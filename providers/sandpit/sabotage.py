@@ -16,7 +16,7 @@ from providers.base import PermanentError
 from providers.sandpit.assign import with_attributes, with_defaults
 from providers.sandpit.database import Database, world_file
 from providers.sandpit.kinds import KINDS
-from providers.sandpit.objects import Thing, get, next_number, put, remove, select
+from providers.sandpit.objects import Thing, get, next_number, parts_of, put, remove, select
 from specs.values import Properties, Value
 
 Facts: TypeAlias = Mapping[str, Value]
@@ -79,7 +79,7 @@ def changed(database: Database, what: str, name: str, value: Value) -> Facts:
         properties = {key: old for key, old in thing.properties.items() if key != name}
         if value is not None:
             properties[name] = value
-        put(connection, replace(thing, properties=properties))
+        _put(connection, replace(thing, properties=properties))
     return {"changed": thing.id, "property": name, "before": thing.properties.get(name), "after": value}
 
 
@@ -96,7 +96,8 @@ def added(database: Database, binding: str, kind: str, properties: Properties) -
             mark=None,
             properties=with_defaults(kind, number, properties),
         )
-        put(connection, with_attributes(connection, thing))
+        parts = parts_of(connection, thing)
+        put(connection, with_attributes(connection, thing, parts), parts)
     return {"id": thing.id, "name": thing.name}
 
 
@@ -104,7 +105,7 @@ def unmarked(database: Database, what: str) -> Facts:
     """Take the owner mark off an object."""
     with database.writing() as connection:
         thing = _find(connection, what)
-        put(connection, replace(thing, mark=None))
+        _put(connection, replace(thing, mark=None))
     return {"unmarked": thing.id, "name": thing.name}
 
 
@@ -117,6 +118,10 @@ def usage(database: Database) -> list[Facts]:
         ).fetchall()
     columns = ("binding", "cluster", "kind", "objects", "vcpus", "memory_mb", "disk_gb")
     return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _put(connection: sqlite3.Connection, thing: Thing) -> None:
+    put(connection, thing, parts_of(connection, thing))
 
 
 def _only_binding(connection: sqlite3.Connection) -> str:

@@ -18,7 +18,19 @@ from providers.sandpit.assign import with_attributes, with_defaults
 from providers.sandpit.database import Database
 from providers.sandpit.faults import Trouble
 from providers.sandpit.kinds import KINDS
-from providers.sandpit.objects import Row, Thing, get, missing, name_of, next_number, put, remove, select, users
+from providers.sandpit.objects import (
+    Row,
+    Thing,
+    get,
+    missing,
+    name_of,
+    next_number,
+    parts_of,
+    put,
+    remove,
+    select,
+    users,
+)
 from providers.sandpit.settings import Settings
 from specs.model import Capacity, Site
 from specs.values import Properties
@@ -67,8 +79,9 @@ class World:
 
     def listing(self, kind: str, repository: str) -> Listing:
         """List the objects of a kind that carry a repository's mark."""
-        unseen = self._out_of_sight(kind)
-        fault = faults.take(self.database, f"list:{kind}")
+        with self.database.writing() as connection:
+            unseen = _out_of_sight(connection, kind)
+            fault = faults.take(connection, f"list:{kind}")
         error = fault.error(f"list:{kind}") if fault else None
         if fault is not None and error is not None:
             if not fault.cluster:
@@ -172,7 +185,8 @@ class World:
                 raise PermanentError(
                     f"{provider_id} is ours already, as {thing.mark.address}; remove it from there first"
                 )
-            return put(connection, with_attributes(connection, replace(thing, mark=mark)))
+            parts = parts_of(connection, thing)
+            return put(connection, with_attributes(connection, replace(thing, mark=mark), parts), parts)
 
     # --- rules ---
 
@@ -180,35 +194,23 @@ class World:
     def _call(self, verb: str, kind: str, cluster: str) -> Iterator[tuple[sqlite3.Connection, float]]:
         """Run a changing call in one transaction, unless it is spoiled; gives the seconds a fault makes it late."""
         call = f"{verb}:{kind}"
-        out = self._out_of_sight(kind)
-        if cluster in out:
-            raise TransientError(out[cluster])
-        fault = faults.take(self.database, call, cluster)
-        error = fault.error(call) if fault else None
-        lost = fault is not None and fault.trouble is Trouble.LOSE
-        if error is not None and not lost:
-            raise error
         with self.database.writing() as connection:
-            yield connection, fault.seconds if fault and fault.trouble is Trouble.SLOW else 0.0
+            out = _out_of_sight(connection, kind)
+            if cluster in out:
+                raise TransientError(out[cluster])
+            fault = faults.take(connection, call, cluster)
+            error = fault.error(call) if fault else None
+            if error is None or (fault is not None and fault.trouble is Trouble.LOSE):
+                yield connection, fault.seconds if fault and fault.trouble is Trouble.SLOW else 0.0
         if error is not None:
             raise error
-
-    def _out_of_sight(self, kind: str) -> dict[str, str]:
-        """Give the clusters that do not answer for a kind; `TransientError` if none of them does."""
-        found: dict[str, str] = {}
-        for target, reason in faults.down(self.database).items():
-            what, _, cluster = target.partition("@")
-            if target in ("*", kind):
-                raise TransientError(reason)
-            if cluster and what in ("", kind):
-                found[cluster] = reason
-        return found
 
     def _admit(self, connection: sqlite3.Connection, thing: Thing, mark: Mark, before: Thing | None = None) -> Thing:
         """Check every rule for a new or changed object, give it its attributes and store it."""
         if others := self._namesakes(connection, thing.kind, thing.properties, mark.repository):
             raise PermanentError(name_taken(others[0], thing.name, mark.address))
-        if lost := missing(connection, thing):
+        parts = parts_of(connection, thing)
+        if lost := missing(thing, parts):
             raise PermanentError(f"{mark.address} is made of {', '.join(lost)}, which {self._site.name} does not have")
         limit = self.settings.quota.get(thing.kind)
         if before is None and limit is not None and self._count(connection, thing.kind) >= limit:
@@ -216,7 +218,7 @@ class World:
         room = self._room(connection, thing.cluster) + (before.takes if before else Capacity())
         if short := shortage(thing.cluster, room, thing.takes, mark.address):
             raise QuotaExceeded(short)
-        return put(connection, with_attributes(connection, thing))
+        return put(connection, with_attributes(connection, thing, parts), parts)
 
     def _ready_at(self, kind: str, late: float) -> float:
         return self.now() + self.settings.delays.get(kind, 0.0) + late
@@ -233,12 +235,12 @@ class World:
         return [f"{kind}-{number}" for (number,) in rows]
 
     def _room(self, connection: sqlite3.Connection, cluster: str) -> Capacity:
-        row = connection.execute(
-            "SELECT total(vcpus), total(memory_mb), total(disk_gb) FROM usage WHERE cluster = ?", (cluster,)
-        ).fetchone()
         place = self._site.clusters.get(cluster)
         if place is None:
             return _ENDLESS
+        row = connection.execute(
+            "SELECT total(vcpus), total(memory_mb), total(disk_gb) FROM usage WHERE cluster = ?", (cluster,)
+        ).fetchone()
         limit = place.capacity
         return Capacity(vcpus=limit.vcpus - row[0], memory_mb=limit.memory_mb - row[1], disk_gb=limit.disk_gb - row[2])
 
@@ -247,6 +249,18 @@ class World:
             "SELECT total(objects) FROM usage WHERE (binding, kind) = (?, ?)", (self._binding, kind)
         ).fetchone()
         return int(row[0])
+
+
+def _out_of_sight(connection: sqlite3.Connection, kind: str) -> dict[str, str]:
+    """Give the clusters that do not answer for a kind; `TransientError` if none of them does."""
+    found: dict[str, str] = {}
+    for target, reason in faults.outages(connection).items():
+        what, _, cluster = target.partition("@")
+        if target in ("*", kind):
+            raise TransientError(reason)
+        if cluster and what in ("", kind):
+            found[cluster] = reason
+    return found
 
 
 def shortage(cluster: str, room: Capacity, needs: Capacity, who: str) -> str:
