@@ -73,6 +73,12 @@ def encode(value: Value) -> object:
 
 def decode(data: object) -> Value:
     """Turn what `encode` made back into a value."""
+    if isinstance(data, dict):
+        return _decoded(data) if len(data) == 1 else {key.removeprefix("$"): decode(data[key]) for key in data}
+    return [decode(item) for item in data] if isinstance(data, list) else cast("Value", data)
+
+
+def _decoded(data: dict[str, object]) -> Value:
     match data:
         case {"$reference": [str() as target, str() as attribute, *path]}:
             return Reference(target, attribute, tuple(cast("list[str | int]", path)))
@@ -80,21 +86,19 @@ def decode(data: object) -> Value:
             return Secret(name, digest)
         case {"$call": [str() as function, *arguments]}:
             return Call(function, [decode(item) for item in arguments])
-        case dict():
-            return {key.removeprefix("$"): decode(item) for key, item in data.items()}
-        case list():
-            return [decode(item) for item in data]
-    return cast("Value", data)
+    return {key.removeprefix("$"): decode(item) for key, item in data.items()}
 
 
 def digest(value: Value) -> str:
     """Give the canonical digest of a value: equal values, equal digests, in every process."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return blake2b(_CANONICAL.encode(value).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _plain(value: Value) -> object:
     return dict(value) if isinstance(value, Mapping) else encode(value)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
 
 
 def expressions(value: Value) -> Iterator[Reference | Secret]:

@@ -17,6 +17,9 @@ from time import monotonic
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
+from msgspec import Raw
+
+from providers.answers import page_of, parsed, understood
 from providers.base import PermanentError, ProviderError, TransientError
 from providers.openstack.errors import Gone, Missing, Refused, error_of
 from providers.openstack.settings import Settings
@@ -26,7 +29,8 @@ Json = dict[str, Any]
 
 MICROVERSION = "2.64"
 """Of compute: the first that knows server groups of one policy; released with Rocky, 2018."""
-_PAGE = 1000
+PAGE = 1000
+"""Rows in one page of a list."""
 _MOMENT_SECONDS = 10.0
 _VERSIONED = re.compile(r"/v\d+(\.\d+)?(/|$)")
 
@@ -92,6 +96,25 @@ class Cloud:
         data: object = None,
     ) -> Json:
         """Make one call and give its JSON; `ProviderError` says what went wrong, never more than once tried."""
+        text = self.fetch(service, method, path, doing=doing, body=body, headers=headers, data=data)
+        try:
+            found = parsed(text) if text else {}
+        except ValueError as error:
+            raise TransientError(f"cannot {doing}: the answer was cut off; {service} will be asked again") from error
+        return found if isinstance(found, dict) else {}
+
+    def fetch(
+        self,
+        service: Service,
+        method: str,
+        path: str,
+        *,
+        doing: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        data: object = None,
+    ) -> bytes:
+        """Make one call and give the JSON as it came; nothing for an answer that is none."""
         with _translated(doing, self._settings.cloud):
             url = self._base(service) + path
             response = self._connected().session.request(
@@ -107,15 +130,7 @@ class Cloud:
             )
             if response.status_code >= 400:
                 raise error_of(response.status_code, response.text, doing, response.headers.get("Retry-After", ""))
-            if not response.content or "json" not in response.headers.get("Content-Type", ""):
-                return {}
-            try:
-                found = response.json()
-            except ValueError as error:
-                raise TransientError(
-                    f"cannot {doing}: the answer was cut off; {service} will be asked again"
-                ) from error
-        return found if isinstance(found, dict) else {}
+            return bytes(response.content) if "json" in response.headers.get("Content-Type", "") else b""
 
     def get(self, service: Service, path: str, *, doing: str) -> Json | None:
         """Make a GET; `None` if the object is not there."""
@@ -126,19 +141,24 @@ class Cloud:
 
     def pages(self, service: Service, path: str, key: str, **query: str) -> list[Json]:
         """Read a list to its last page; raises rather than give a part of it."""
-        found: list[Json] = []
+        with understood(f"the list of {key} from {service}"):
+            return [dict(parsed(row)) for row in self.rows(service, path, key, **query)]
+
+    def rows(self, service: Service, path: str, key: str, **query: str) -> list[Raw]:
+        """Fetch a list to its last page without reading its rows; raises rather than give a part of it."""
+        found: list[Raw] = []
         asked = "&".join(
             f"{name.replace('_', '-') if name == 'is_public' else name}={quote(value, safe='')}"
             for name, value in query.items()
         )
-        asked = f"{asked}&limit={_PAGE}" if asked else f"limit={_PAGE}"
+        asked = f"{asked}&limit={PAGE}" if asked else f"limit={PAGE}"
         while True:
-            page = self.call(service, "GET", f"{path}?{asked}", doing=f"list {key.replace('_', ' ')}")
-            rows = page.get(key)
-            if not isinstance(rows, list):
-                raise TransientError(f"cannot list {key}: {service} answered without them")
+            text = self.fetch(service, "GET", f"{path}?{asked}", doing=f"list {key.replace('_', ' ')}")
+            try:
+                rows, following = page_of(text, key)
+            except ValueError as error:
+                raise TransientError(f"cannot list {key}: {service} answered without them or was cut off") from error
             found += rows
-            following = _next(page, key)
             if not following or not rows:
                 return found
             asked = urlsplit(following).query
@@ -232,13 +252,6 @@ class Cloud:
         if not project:
             raise PermanentError(f"{found.name} signs in to no project; name one in clouds.yaml or OS_PROJECT_NAME")
         return _Session(session=session, region=found, project=project)
-
-
-def _next(page: Json, key: str) -> str:
-    """Find the address of the next page, as compute and network write it, or as image does."""
-    links = page.get(f"{key}_links") or ()
-    found = next((link.get("href", "") for link in links if link.get("rel") == "next"), "") or page.get("next") or ""
-    return str(found)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from msgspec import Raw
+
 from providers.base import Mark, PermanentError, Present
 from providers.openstack.cloud import Json
 from providers.openstack.sight import Sight
@@ -13,8 +15,8 @@ from specs.model import Resource
 class Hand(Protocol):
     """Lists, reads, makes, changes and removes the objects of one kind."""
 
-    def rows(self, repository: str, *, everything: bool) -> list[Json]:
-        """List what may be ours; all there is in the project if `everything` is asked for."""
+    def rows(self, repository: str, *, everything: bool) -> list[Raw]:
+        """List what may be ours, unread; all there is in the project if `everything` is asked for."""
 
     def mark(self, row: Json) -> Mark | None:
         """Read the owner mark of an object."""

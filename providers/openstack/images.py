@@ -13,6 +13,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from msgspec import Raw
+
 from providers.base import Health, Mark, PermanentError, Present, TransientError
 from providers.openstack.cloud import Cloud, Json, Service
 from providers.openstack.errors import Gone
@@ -46,10 +48,10 @@ class ImageHand:
         self._cloud = cloud
         self._timeout = timeout_seconds
 
-    def rows(self, repository: str, *, everything: bool) -> list[Json]:
+    def rows(self, repository: str, *, everything: bool) -> list[Raw]:
         """List images by the tag of their owner: it is written with the image."""
         query = {} if everything else {"tag": owner_tag(repository)}
-        return self._cloud.pages(_IMAGE, "/images", "images", owner=self._cloud.project, **query)
+        return self._cloud.rows(_IMAGE, "/images", "images", owner=self._cloud.project, **query)
 
     def mark(self, row: Json) -> Mark | None:
         """Read the mark in the properties."""

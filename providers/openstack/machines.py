@@ -8,7 +8,7 @@ from typing import Any
 from providers.base import Health
 from providers.openstack.cloud import Json
 from providers.openstack.marks import is_ours
-from providers.openstack.record import PREFIX, unpack
+from providers.openstack.record import PREFIX, Record, unpack
 from providers.openstack.sight import Sight
 from specs.values import Properties, Value
 
@@ -25,10 +25,15 @@ _SPENT = "Quota exceeded"
 """Nova counts once more after it has taken a server; of several at once the last may come too late."""
 
 
-def read_server(row: Json, sight: Sight) -> dict[str, Value]:
+def record_of(row: Json) -> Record:
+    """Give what was asked of a server and what was chosen for it."""
+    return unpack(row.get("metadata") or {})
+
+
+def read_server(row: Json, record: Record, sight: Sight) -> dict[str, Value]:
     """Give the properties of a server."""
     metadata: Mapping[str, str] = row.get("metadata") or {}
-    asked, chosen = unpack(metadata)
+    asked, chosen = record
     found: dict[str, Value] = {
         "name": row["name"],
         "running": row["status"] in _RUNNING or row.get("OS-EXT-STS:task_state") == "powering-on",
@@ -99,10 +104,9 @@ def _texts(found: Value) -> list[str]:
     return [str(one) for one in _list(found)]
 
 
-def attributes_of(row: Json, sight: Sight) -> dict[str, Value]:
+def attributes_of(row: Json, record: Record, sight: Sight) -> dict[str, Value]:
     """Give what is known once a server is there: addresses, networks and ports, first things first."""
-    asked, _ = unpack(row.get("metadata") or {})
-    order = _texts(asked.get("ports"))
+    order = _texts(record[0].get("ports"))
     ports = sorted(
         sight.ports(str(row["id"])),
         key=lambda port: (order.index(port["id"]) if port["id"] in order else 99, port["id"]),

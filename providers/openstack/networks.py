@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from msgspec import Raw
+
 from providers.base import Mark, PermanentError, Present
 from providers.openstack.cloud import Cloud, Json, Service
 from providers.openstack.errors import Gone, Missing
@@ -30,11 +32,11 @@ class NetworkHand:
 
     # --- looking ---
 
-    def rows(self, repository: str, *, everything: bool) -> list[Json]:
+    def rows(self, repository: str, *, everything: bool) -> list[Raw]:
         """List the objects of the project; marks are in descriptions, which no list can be filtered by."""
         if self._form.extension and self._form.extension not in self._cloud.extensions():
             return []
-        return self._cloud.pages(_NETWORK, self._form.path, self._form.items, project_id=self._cloud.project)
+        return self._cloud.rows(_NETWORK, self._form.path, self._form.items, project_id=self._cloud.project)
 
     def mark(self, row: Json) -> Mark | None:
         """Read the mark in the description."""

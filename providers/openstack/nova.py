@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import Raw
+
+from providers.answers import parsed
 from providers.base import Mark, PermanentError, Present
-from providers.openstack.cloud import Cloud, Json, Service
+from providers.openstack.cloud import PAGE, Cloud, Json, Service
 from providers.openstack.errors import Gone
 from providers.openstack.hand import must_be_free, must_be_ours
 from providers.openstack.marks import name as marked_name
@@ -27,9 +30,9 @@ class FlavorHand:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
-    def rows(self, repository: str, *, everything: bool) -> list[Json]:
+    def rows(self, repository: str, *, everything: bool) -> list[Raw]:
         """List all flavors we can see."""
-        return self._cloud.pages(_COMPUTE, "/flavors/detail", "flavors")
+        return self._cloud.rows(_COMPUTE, "/flavors/detail", "flavors")
 
     def mark(self, row: Json) -> Mark | None:
         """Read the mark in the description."""
@@ -57,7 +60,7 @@ class FlavorHand:
     def create(self, resource: Resource, mark: Mark) -> Present:
         """Make a flavor, then write its extra specs."""
         text = sentence(mark, self._cloud.project)
-        rows = self.rows(mark.repository, everything=True)
+        rows = self._cloud.pages(_COMPUTE, "/flavors/detail", "flavors")
         row = next((row for row in rows if row.get("description") == text), None)
         if row is None:
             row = self._make(resource, mark, text)
@@ -127,31 +130,32 @@ class KeypairHand:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
-    def rows(self, repository: str, *, everything: bool) -> list[Json]:
-        """List the keys of the user."""
-        return [dict(row["keypair"]) for row in self._cloud.pages(_COMPUTE, "/os-keypairs", "keypairs")]
+    def rows(self, repository: str, *, everything: bool) -> list[Raw]:
+        """List the keys of the user; each is wrapped once more."""
+        return self._cloud.rows(_COMPUTE, "/os-keypairs", "keypairs")
 
     def mark(self, row: Json) -> Mark | None:
         """Read the mark in the name."""
-        return read_name(row["name"], self._cloud.project)
+        return read_name(row["keypair"]["name"], self._cloud.project)
 
     def name(self, row: Json) -> tuple[str, str]:
         """Give the name, which is the id as well."""
-        return str(row["name"]), str(row["name"])
+        return str(row["keypair"]["name"]), str(row["keypair"]["name"])
 
     def present(self, row: Json, mark: Mark, sight: Sight | None = None) -> Present:
         """Show a key."""
+        row = row["keypair"]
         attributes: dict[str, Value] = {"name": row["name"], "fingerprint": row["fingerprint"]}
         return shown(str(row["name"]), mark, {"public_key": row["public_key"].strip()}, attributes)
 
     def create(self, resource: Resource, mark: Mark) -> Present:
         """Bring the public key; the private one never leaves its owner."""
         name = marked_name(mark, self._cloud.project)
-        row = next((row for row in self.rows("", everything=True) if row["name"] == name), None)
+        rows = self._cloud.pages(_COMPUTE, "/os-keypairs", "keypairs")
+        row = next((row for row in rows if row["keypair"]["name"] == name), None)
         if row is None:
             body = {"keypair": {"name": name, "public_key": resource.properties["public_key"]}}
-            made = self._cloud.call(_COMPUTE, "POST", "/os-keypairs", doing=f"create {resource.address}", body=body)
-            row = dict(made["keypair"])
+            row = self._cloud.call(_COMPUTE, "POST", "/os-keypairs", doing=f"create {resource.address}", body=body)
         return self.present(row, mark)
 
     def update(self, resource: Resource, current: Present, mark: Mark) -> Present:
@@ -176,15 +180,14 @@ class GroupHand:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
-    def rows(self, repository: str, *, everything: bool) -> list[Json]:
+    def rows(self, repository: str, *, everything: bool) -> list[Raw]:
         """List the groups of the project; the service knows offsets, no links."""
-        found: list[Json] = []
-        while True:
-            path = f"/os-server-groups?limit=1000&offset={len(found)}"
-            page = self._cloud.call(_COMPUTE, "GET", path, doing="list server groups")["server_groups"]
+        found: list[Raw] = []
+        while page := self._cloud.rows(_COMPUTE, "/os-server-groups", "server_groups", offset=str(len(found))):
             found += page
-            if len(page) < 1000:
-                return found
+            if len(page) < PAGE:
+                break
+        return found
 
     def mark(self, row: Json) -> Mark | None:
         """Read the mark in the name."""
@@ -201,7 +204,8 @@ class GroupHand:
     def create(self, resource: Resource, mark: Mark) -> Present:
         """Make a group."""
         name = marked_name(mark)
-        row = next((row for row in self.rows("", everything=True) if row["name"] == name), None)
+        rows = map(parsed, self.rows("", everything=True))
+        row = next((row for row in rows if row["name"] == name), None)
         if row is None:
             body = {"server_group": {"name": name, "policy": resource.properties["policy"]}}
             made = self._cloud.call(

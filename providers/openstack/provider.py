@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from threading import Lock
 from typing import ClassVar
 
+from msgspec import Raw
+
+from providers.answers import understood
 from providers.base import (
     Context,
     Finding,
@@ -22,7 +26,7 @@ from providers.base import (
     Snapshot,
     roles_of,
 )
-from providers.openstack.cloud import Cloud, Json
+from providers.openstack.cloud import Cloud
 from providers.openstack.examine import examine
 from providers.openstack.expand import expand
 from providers.openstack.hand import Hand
@@ -30,8 +34,9 @@ from providers.openstack.images import ImageHand
 from providers.openstack.kinds import KINDS
 from providers.openstack.networks import network_hands
 from providers.openstack.nova import FlavorHand, GroupHand, KeypairHand
+from providers.openstack.readings import Readings
 from providers.openstack.servers import ServerHand
-from providers.openstack.settings import read_settings
+from providers.openstack.settings import Settings, read_settings
 from providers.openstack.sight import Bulk, Names
 from providers.openstack.stacks import StackHand
 from providers.openstack.volumes import VolumeHand
@@ -43,7 +48,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "port_pair_group": ("port_pair",),
     "port_chain": ("flow_classifier",),
 }
-"""Kind → kinds whose lists it is read with."""
+"""Kind → kinds whose lists it is read with; those are read first."""
 
 
 @dataclass(slots=True)
@@ -62,12 +67,12 @@ class OpenStack:
     roles: ClassVar[frozenset[Role]] = frozenset({Role.COMPUTE})
     kinds: ClassVar[Mapping[str, Kind]] = KINDS
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, connect: Callable[[Settings], Cloud] = Cloud) -> None:
         roles_of(context.binding, context.site, self.roles)
         self._binding = context.binding.name
         self._threads = max(1, context.binding.budget.concurrency)
         self._settings = read_settings(context.site, context.binding)
-        self._cloud = Cloud(self._settings)
+        self._cloud = connect(self._settings)
         self._names = Names(self._cloud)
         self._lock = Lock()
         self._turns: dict[Address, tuple[Lock, int]] = {}
@@ -82,6 +87,7 @@ class OpenStack:
             "server": ServerHand(self._cloud, self._names, self._settings),
             "stack": StackHand(self._cloud),
         }
+        self._readings = {kind: Readings(kind, hand) for kind, hand in self._hands.items()}
 
     def foundation(self, site: Site) -> Iterable[Resource]:
         """Give nothing: a cloud is there by itself."""
@@ -99,28 +105,27 @@ class OpenStack:
         lists = self._lists(scope, view)
         if not lists:
             return Snapshot(present=[], unknown={"*": next(iter(view.unknown.values()))})
-        self._names.learn(lists.get("network", ()))
-        sight = Bulk(self._names, lists)
-        for kind, rows in lists.items():
+        sight = Bulk(self._names)
+        for kind in sorted(lists, key=_NEEDS.__contains__):
             if blind := [needed for needed in _NEEDS.get(kind, ()) if needed in view.unknown]:
                 view.unknown[kind] = view.unknown[blind[0]]
                 continue
             try:
-                self._sort(kind, rows, scope, sight, view)
+                self._sort(kind, lists.pop(kind), scope, sight, view)
             except ProviderError as error:
                 view.unknown[kind] = str(error)
-        present = [one for one in view.present if parse_address(one.address).kind not in view.unknown]
-        present.sort(key=lambda one: (one.address, one.provider_id))
-        return Snapshot(present=present, unknown=view.unknown, foreign=tuple(view.foreign))
+        self._names.learn(sight.networks())
+        view.present.sort(key=attrgetter("mark.address", "provider_id"))
+        return Snapshot(present=view.present, unknown=view.unknown, foreign=tuple(view.foreign))
 
-    def _lists(self, scope: Scope, view: _View) -> dict[str, list[Json]]:
-        def rows(kind: str) -> list[Json] | ProviderError:
+    def _lists(self, scope: Scope, view: _View) -> dict[str, list[Raw]]:
+        def rows(kind: str) -> list[Raw] | ProviderError:
             try:
                 return self._hands[kind].rows(scope.repository, everything=scope.unmanaged)
             except ProviderError as error:
                 return error
 
-        found: dict[str, list[Json]] = {}
+        found: dict[str, list[Raw]] = {}
         with ThreadPoolExecutor(self._threads, thread_name_prefix="openstack") as pool:
             for kind, answer in zip(self._hands, pool.map(rows, self._hands), strict=True):
                 if isinstance(answer, ProviderError):
@@ -129,19 +134,12 @@ class OpenStack:
                     found[kind] = answer
         return found
 
-    def _sort(self, kind: str, rows: Iterable[Json], scope: Scope, sight: Bulk, view: _View) -> None:
-        """Part ours from what belongs to others; what belongs to our other sites is neither."""
-        hand = self._hands[kind]
-        for row in rows:
-            mark = hand.mark(row)
-            if mark is None or mark.repository != scope.repository:
-                if scope.unmanaged:
-                    number, name = hand.name(row)
-                    view.foreign += [Foreign(kind, number, name)] if number else []
-                continue
-            parts = parse_address(mark.address)
-            if parts.site == scope.site and parts.kind == kind:
-                view.present.append(hand.present(row, mark, sight))
+    def _sort(self, kind: str, rows: Iterable[Raw], scope: Scope, sight: Bulk, view: _View) -> None:
+        with understood(f"the list of {kind}"):
+            found = list(self._readings[kind].of(rows, scope, sight))
+        view.present += (one for one in found if isinstance(one, Present))
+        if scope.unmanaged:
+            view.foreign += (one for one in found if isinstance(one, Foreign))
 
     def examine(self, wanted: Mapping[Address, Resource], snapshot: Snapshot) -> Iterable[Finding]:
         """Look for what the cloud lacks: services, extensions, zones, sizes, images and room in its quotas."""

@@ -12,6 +12,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
 
+from providers.answers import parsed
 from providers.base import PermanentError
 from specs.values import Properties, Value, decode, encode
 
@@ -29,6 +30,10 @@ KEPT = (
 """Properties of servers that cannot be read back as the spec says them."""
 
 
+Record = tuple[Properties, Mapping[str, str]]
+"""What was asked, and what was chosen."""
+
+
 def pack(properties: Properties, chosen: Mapping[str, str]) -> dict[str, str]:
     """Write what was asked and chosen as metadata; `PermanentError` if it does not fit."""
     kept = {name: properties[name] for name in KEPT if name in properties}
@@ -43,14 +48,14 @@ def pack(properties: Properties, chosen: Mapping[str, str]) -> dict[str, str]:
     return {f"{_KEY}{number:02}": piece for number, piece in enumerate(pieces)}
 
 
-def unpack(metadata: Mapping[str, str]) -> tuple[Properties, Mapping[str, str]]:
+def unpack(metadata: Mapping[str, str]) -> Record:
     """Read what was asked and chosen; nothing if somebody damaged it."""
     packed = "".join(metadata[key] for key in sorted(metadata) if key.startswith(_KEY))
     if not packed:
         return {}, {}
     try:
         unpacker = zlib.decompressobj()
-        found = json.loads(unpacker.decompress(b64decode(packed), 2**20))
+        found = parsed(unpacker.decompress(b64decode(packed), 2**20))
         asked: Value = decode(found["asked"])
         chosen = {str(name): str(value) for name, value in found["chosen"].items()}
     except (NotBase64, zlib.error, ValueError, KeyError, TypeError, AttributeError):

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from threading import Lock
 
+from msgspec import Raw
+
+from providers.answers import parsed
 from providers.base import Health, Mark, PermanentError, Present, QuotaExceeded, TransientError
 from providers.openstack.cloud import Cloud, Json, Service
 from providers.openstack.cloud_init import user_data
 from providers.openstack.errors import Gone
 from providers.openstack.hand import must_be_free, must_be_ours
 from providers.openstack.images import image_named, image_of_system
-from providers.openstack.machines import attributes_of, found_no_room, health_of, is_no_host, read_server
+from providers.openstack.machines import (
+    attributes_of,
+    found_no_room,
+    health_of,
+    is_no_host,
+    read_server,
+    record_of,
+)
 from providers.openstack.marks import is_ours, mapping, object_tag, owner_tag, read_mapping
 from providers.openstack.nova import all_flavors, remove, smallest
 from providers.openstack.patrol import Patrol
-from providers.openstack.record import PREFIX, pack, unpack
+from providers.openstack.record import PREFIX, pack
 from providers.openstack.settings import Settings
 from providers.openstack.sight import Bulk, Live, Names, Sight, shown
 from specs.model import Resource
@@ -43,10 +52,10 @@ class ServerHand:
 
     # --- looking ---
 
-    def rows(self, repository: str, *, everything: bool) -> list[Json]:
+    def rows(self, repository: str, *, everything: bool) -> list[Raw]:
         """List servers by the tag of their owner: it is written with the server, so none is missed."""
         query = {} if everything else {"tags": owner_tag(repository)}
-        return self._cloud.pages(_COMPUTE, "/servers/detail", "servers", **query)
+        return self._cloud.rows(_COMPUTE, "/servers/detail", "servers", **query)
 
     def mark(self, row: Json) -> Mark | None:
         """Read the mark in the metadata."""
@@ -58,12 +67,11 @@ class ServerHand:
 
     def present(self, row: Json, mark: Mark, sight: Sight) -> Present:
         """Show a server."""
-        attributes = attributes_of(row, sight)
-        health = health_of(row)
+        record, health = record_of(row), health_of(row)
+        properties, attributes = read_server(row, record, sight), attributes_of(row, record, sight)
         if health[0] is Health.HEALTHY:
             attributes["state"] = "started"
-        present = shown(str(row["id"]), mark, read_server(row, sight), attributes, health)
-        return replace(present, no_room=found_no_room(row))
+        return shown(str(row["id"]), mark, properties, attributes, health, no_room=found_no_room(row))
 
     # --- making ---
 
@@ -83,7 +91,7 @@ class ServerHand:
             self._clear_away(str(row["id"]), resource)
         body = self._body(resource, mark)
         made = self._cloud.call(_COMPUTE, "POST", "/servers", doing=f"create {resource.address}", body=body)
-        return self.present(_begun(made["server"]["id"], body["server"]), mark, Bulk(self._names, {}))
+        return self.present(_begun(made["server"]["id"], body["server"]), mark, Bulk(self._names))
 
     def _turn(self, said: Properties) -> AbstractContextManager[bool]:
         """Let one server at a time look for a host in a strict group; gives whether it is in one.
@@ -190,7 +198,7 @@ class ServerHand:
         number, said, doing = current.provider_id, resource.properties, f"update {resource.address}"
         row = self._revive(row, mark, doing)
         sight = Live(self._cloud, self._names)
-        there = read_server(row, sight)
+        there = read_server(row, record_of(row), sight)
         flavor = self._flavor(said, doing)
         with self._turn(said):
             row = self._resize(row, flavor, mark, doing)
@@ -254,7 +262,7 @@ class ServerHand:
             return (row["status"] in states and not row.get("OS-EXT-STS:task_state")) or back
 
         tag = mark.repository
-        patrol = self._patrols.setdefault(tag, Patrol(lambda: self.rows(tag, everything=False)))
+        patrol = self._patrols.setdefault(tag, Patrol(lambda: [*map(parsed, self.rows(tag, everything=False))]))
         row = patrol.wait(number, ready, _RESIZE_SECONDS, doing)
         if row is None:
             raise Gone(f"cannot {doing}: {number} is gone")
@@ -417,7 +425,7 @@ def _asked_otherwise(name: str, said: Properties, there: Properties) -> bool:
 
 def _image_of(row: Json) -> str:
     image = row.get("image")
-    return str(image["id"]) if isinstance(image, Mapping) else unpack(row.get("metadata") or {})[1].get("image", "")
+    return str(image["id"]) if isinstance(image, Mapping) else record_of(row)[1].get("image", "")
 
 
 def _key_differs(said: Properties, there: Properties) -> bool:
@@ -426,7 +434,7 @@ def _key_differs(said: Properties, there: Properties) -> bool:
 
 def _scripts_differ(said: Properties, there: Properties, row: Json) -> bool:
     """Tell whether it was set up otherwise; one nobody remembers how it was set up is left."""
-    _, chosen = unpack(row.get("metadata") or {})
+    _, chosen = record_of(row)
     return bool(chosen) and any(said.get(name) != there.get(name) for name in ("software", "environment"))
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from providers.base import Health, Mark, Present
 from providers.openstack.cloud import Cloud, Json, Service
 from providers.openstack.marks import read_sentence
 from specs.values import Properties, Value, digest
 
+_OF_PORTS = ("id", "name", "network_id", "mac_address", "fixed_ips")
+"""What of a port is told to the server it belongs to."""
 _STATES = {Health.PROGRESSING: "creating", Health.DEGRADED: "error"}
 
 
@@ -36,74 +38,121 @@ class Sight(Protocol):
 
 
 class Names:
-    """The names of networks, each asked once."""
+    """The names of networks: those of the latest list, and of others what the cloud said, which is asked once."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        self._listed: Mapping[str, str] = {}
 
     def network_name(self, network: str) -> str:
         """Give the name of a network; its id if it is hidden from us."""
+        return self._listed.get(network) or self.asked(network)
+
+    def asked(self, network: str) -> str:
+        """Give the name of a network that is in no list."""
         return self._cloud.remember(f"network {network}", lambda: self._name(network))
 
-    def learn(self, rows: Iterable[Json]) -> None:
-        """Remember the names of networks that were listed anyway."""
-        for row in rows:
-            self._cloud.remember(f"network {row['id']}", lambda row=row: str(row["name"]))  # type: ignore[misc]  # a default binds it
+    def learn(self, listed: Mapping[str, str]) -> None:
+        """Take the names of a list that was read anyway in the place of those of an earlier one."""
+        self._listed = listed
 
     def _name(self, network: str) -> str:
         found = self._cloud.get(Service.NETWORK, f"/networks/{network}", doing=f"read network {network}")
         return str(found["network"]["name"]) if found else network
 
 
-class Bulk:
-    """Answers from lists that were read at once."""
+Question = tuple[str, str]
+"""What may be asked about an object, and its id."""
 
-    def __init__(self, names: Names, lists: Mapping[str, Iterable[Json]]) -> None:
+
+def told(kind: str, row: Json) -> Iterator[tuple[Question, Any]]:
+    """Say what an object tells about others: answers to questions about them."""
+    number = str(row["id"])
+    match kind:
+        case "network":
+            yield ("network", number), str(row["name"])
+        case "subnet" | "port_pair" | "flow_classifier":
+            mark = read_sentence(row.get("description"))
+            yield ("label", number), mark.address if mark else number
+        case "port" if row.get("device_id"):
+            device = str(row["device_id"])
+            yield ("ports", device), {name: row[name] for name in _OF_PORTS if name in row}
+            if _leads_out(row):
+                yield from ((("interfaces", device), subnet) for subnet in _subnets(row))
+        case "floating_ip" if row.get("port_id"):
+            yield ("floating", str(row["port_id"])), str(row["floating_ip_address"])
+        case "server_group":
+            yield from ((("group", str(member)), number) for member in row.get("members", ()))
+
+
+class Bulk:
+    """Answers from what the lists of one look tell."""
+
+    def __init__(self, names: Names) -> None:
         self._names = names
-        self._labels: dict[str, str] = {}
-        for kind in ("subnet", "port_pair", "flow_classifier"):
-            for row in lists.get(kind, ()):
-                mark = read_sentence(row.get("description"))
-                self._labels[str(row["id"])] = mark.address if mark else str(row["id"])
-        self._interfaces: dict[str, list[str]] = {}
-        self._ports: dict[str, list[Json]] = {}
-        for row in lists.get("port", ()):
-            if row.get("device_id"):
-                self._ports.setdefault(str(row["device_id"]), []).append(row)
-                if _leads_out(row):
-                    self._interfaces.setdefault(str(row["device_id"]), []).extend(_subnets(row))
-        self._floating = {
-            str(row["port_id"]): str(row["floating_ip_address"])
-            for row in lists.get("floating_ip", ())
-            if row.get("port_id")
-        }
-        self._groups = {
-            str(member): str(row["id"]) for row in lists.get("server_group", ()) for member in row.get("members", ())
-        }
+        self._told: dict[Question, list[Any]] = {}
+
+    def learn(self, answers: Iterable[tuple[Question, Any]]) -> None:
+        """Take note of what an object tells about others."""
+        for question, answer in answers:
+            self._told.setdefault(question, []).append(answer)
+
+    def ask(self, question: Question) -> Sequence[Any]:
+        """Give all answers that were told."""
+        return self._told.get(question, ())
+
+    def still(self, answers: Mapping[Question, Sequence[Any]]) -> bool:
+        """Tell whether these are the answers now."""
+        for question, answer in answers.items():  # noqa: SIM110 — twice as fast, and asked of all there is in every look
+            if self._told.get(question, ()) != answer:
+                return False
+        return True
 
     def network_name(self, network: str) -> str:
         """Give the name of a network."""
-        return self._names.network_name(network)
+        found = self.ask(("network", network))
+        return str(found[-1]) if found else self._names.asked(network)
+
+    def networks(self) -> Mapping[str, str]:
+        """Give the names of all networks that were listed."""
+        return {number: answers[-1] for (what, number), answers in self._told.items() if what == "network"}
 
     def label(self, kind: str, number: str) -> str:
         """Give the address of an object, or its id."""
-        return self._labels.get(number, number)
+        found = self.ask(("label", number))
+        return str(found[-1]) if found else number
 
     def interfaces(self, router: str) -> Iterable[str]:
         """Give the subnets of a router."""
-        return self._interfaces.get(router, ())
+        return self.ask(("interfaces", router))
 
     def ports(self, server: str) -> Iterable[Json]:
         """Give the ports of a server."""
-        return self._ports.get(server, ())
+        return self.ask(("ports", server))
 
     def floating(self, port: str) -> str:
         """Give the floating address of a port."""
-        return self._floating.get(port, "")
+        found = self.ask(("floating", port))
+        return str(found[-1]) if found else ""
 
     def group(self, server: str) -> str:
         """Give the group of a server."""
-        return self._groups.get(server, "")
+        found = self.ask(("group", server))
+        return str(found[-1]) if found else ""
+
+
+class Witness(Bulk):
+    """Answers as another does, and remembers all it was asked and what it answered."""
+
+    def __init__(self, sight: Bulk) -> None:
+        self._names = sight._names
+        self._told = sight._told
+        self.answers: dict[Question, Sequence[Any]] = {}
+
+    def ask(self, question: Question) -> Sequence[Any]:
+        """Give all answers that were told."""
+        found = self.answers[question] = super().ask(question)
+        return found
 
 
 class Live:
@@ -157,6 +206,8 @@ def shown(
     properties: Properties,
     attributes: Properties,
     health: tuple[Health, str] = (Health.HEALTHY, ""),
+    *,
+    no_room: bool = False,
 ) -> Present:
     """Give an object as the protocol shows it."""
     known: dict[str, Value] = {
@@ -173,5 +224,6 @@ def shown(
         attributes=known,
         health=health[0],
         reason=health[1],
+        no_room=no_room,
         seen=digest([properties, known, str(health[0]), health[1], mark.digest]),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import Raw
+
 from providers.base import Health, Mark, PermanentError, Present
 from providers.openstack.cloud import Cloud, Json, Service
 from providers.openstack.errors import Gone, Missing
@@ -20,11 +22,11 @@ class StackHand:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
-    def rows(self, repository: str, *, everything: bool) -> list[Json]:
+    def rows(self, repository: str, *, everything: bool) -> list[Raw]:
         """List the stacks of the project."""
         if not self._cloud.has(_STACK):
             return []
-        return self._cloud.pages(_STACK, "/stacks", "stacks")
+        return self._cloud.rows(_STACK, "/stacks", "stacks")
 
     def mark(self, row: Json) -> Mark | None:
         """Read the mark in the tags."""
@@ -44,7 +46,8 @@ class StackHand:
         """Hand the template to Heat."""
         if not self._cloud.has(_STACK):
             raise Missing(f"cannot create {resource.address}: the cloud has no stacks (orchestration service)")
-        row = next((row for row in self.rows(mark.repository, everything=True) if self.mark(row) == mark), None)
+        rows = self._cloud.pages(_STACK, "/stacks", "stacks")
+        row = next((row for row in rows if self.mark(row) == mark), None)
         if row is None:
             body = {"stack_name": resource.properties["name"], **_body(resource, mark, [])}
             made = self._cloud.call(_STACK, "POST", "/stacks", doing=f"create {resource.address}", body=body)

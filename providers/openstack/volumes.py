@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import Raw
+
 from providers.base import Health, Mark, PermanentError, Present
 from providers.openstack.cloud import Cloud, Json, Service
 from providers.openstack.errors import Gone, Missing
@@ -24,11 +26,11 @@ class VolumeHand:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
-    def rows(self, repository: str, *, everything: bool) -> list[Json]:
+    def rows(self, repository: str, *, everything: bool) -> list[Raw]:
         """List the volumes of the project."""
         if not self._cloud.has(_VOLUME):
             return []
-        return self._cloud.pages(_VOLUME, "/volumes/detail", "volumes")
+        return self._cloud.rows(_VOLUME, "/volumes/detail", "volumes")
 
     def mark(self, row: Json) -> Mark | None:
         """Read the mark in the metadata."""
@@ -54,7 +56,8 @@ class VolumeHand:
         """Ask for a volume."""
         if not self._cloud.has(_VOLUME):
             raise Missing(f"cannot create {resource.address}: the cloud has no volumes (block-storage service)")
-        row = next((row for row in self.rows(mark.repository, everything=True) if self.mark(row) == mark), None)
+        rows = self._cloud.pages(_VOLUME, "/volumes/detail", "volumes")
+        row = next((row for row in rows if self.mark(row) == mark), None)
         if row is None:
             said = resource.properties
             body: Json = {"name": said["name"], "size": said["size_gib"], "metadata": mapping(mark, _PREFIX)}

@@ -11,7 +11,7 @@ import pytest
 
 from providers.base import Health, PermanentError, TransientError
 from providers.openstack.cloud import Cloud, Json
-from providers.openstack.machines import found_no_room, health_of, read_server
+from providers.openstack.machines import found_no_room, health_of, read_server, record_of
 from providers.openstack.nova import smallest
 from providers.openstack.patrol import Patrol
 from providers.openstack.record import pack
@@ -19,7 +19,7 @@ from providers.openstack.settings import Settings
 from providers.openstack.sight import Bulk, Names
 from specs.values import Properties
 
-SIGHT = Bulk(Names(Cloud(Settings())), {})
+SIGHT = Bulk(Names(Cloud(Settings())))
 SMALL = {"original_name": "m1.small", "vcpus": 1, "ram": 2048, "disk": 20}
 
 
@@ -33,6 +33,10 @@ def row(**more: Any) -> Json:
         "image": {"id": "i1"},
         **more,
     }
+
+
+def read(server: Json) -> Properties:
+    return read_server(server, record_of(server), SIGHT)
 
 
 @pytest.mark.parametrize(
@@ -62,10 +66,10 @@ def test_health_of_servers(more: Mapping[str, Any], health: Health, words: str) 
 
 def test_a_size_is_as_asked_while_the_flavor_is_the_chosen_one() -> None:
     asked = pack({"vcpus": 1, "ram_mib": 1000, "os": {"type": "linux"}}, {"flavor": "m1.small", "image": "i1"})
-    as_asked = read_server(row(metadata=asked), SIGHT)
-    resized = read_server(row(metadata=asked, flavor={**SMALL, "original_name": "m1.large", "vcpus": 4}), SIGHT)
-    rebuilt = read_server(row(metadata=asked, image={"id": "i2"}), SIGHT)
-    unconfirmed = read_server(row(metadata=asked, status="VERIFY_RESIZE"), SIGHT)
+    as_asked = read(row(metadata=asked))
+    resized = read(row(metadata=asked, flavor={**SMALL, "original_name": "m1.large", "vcpus": 4}))
+    rebuilt = read(row(metadata=asked, image={"id": "i2"}))
+    unconfirmed = read(row(metadata=asked, status="VERIFY_RESIZE"))
 
     assert (as_asked["vcpus"], as_asked["ram_mib"], as_asked["os"]) == (1, 1000, {"type": "linux"})
     assert (resized["vcpus"], resized["ram_mib"]) == (4, 2048)
@@ -77,9 +81,9 @@ def test_what_never_ran_has_to_be_made_anew() -> None:
     failed = row(status="ERROR", **{"OS-SRV-USG:launched_at": None})
     fallen = row(status="ERROR", **{"OS-SRV-USG:launched_at": "2026-01-01T00:00:00"})
 
-    assert read_server(failed, SIGHT)["launched"] is False
-    assert read_server(fallen, SIGHT)["launched"] is True
-    assert read_server(fallen, SIGHT)["running"] is False
+    assert read(failed)["launched"] is False
+    assert read(fallen)["launched"] is True
+    assert read(fallen)["running"] is False
 
 
 @pytest.mark.parametrize(
