@@ -22,6 +22,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from specs.errors import ReconcilerError, Severity
 from specs.model import Address, Binding, Deployment, Resource, Role, Site
+from specs.shares import ByService
 from specs.values import Properties
 
 
@@ -158,9 +159,9 @@ class Snapshot:
     the next look would show the same, and nobody needs to look."""
 
     @cached_property
-    def by_address(self) -> Mapping[Address, Present]:
+    def by_address(self) -> ByService[Address, Present]:
         """One object for every address; of two that share one, the later."""
-        return {present.mark.address: present for present in self.present}
+        return ByService.of((present.mark.address, present) for present in self.present)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,8 +38,10 @@ from reconciler.plan import Plan
 from reconciler.progress import Finished, Listener, Report, Retrying, Settling, Started
 from reconciler.resolve import resolve
 from reconciler.step import Action
+from specs.desired import Desired
 from specs.errors import ReconcilerError
-from specs.model import Address, Budget, Desired, Resource, parse_address
+from specs.model import Address, Budget, Resource, parse_address
+from specs.shares import ByService
 from specs.values import Secret, Value
 from state.store import Entry, Item, Outcome, Store
 
@@ -83,7 +85,7 @@ def apply(
     cancelled.
     """
     with ThreadPoolExecutor(max(1, hands.parallelism), thread_name_prefix="apply") as pool:
-        work = _Apply(plan, desired, hands, dict(present), pool)
+        work = _Apply(plan, desired, hands, present, pool)
         return work.run(listen, interrupted)
 
 
@@ -146,9 +148,11 @@ class _Writes:
 
 class _Apply:
     def __init__(
-        self, plan: Plan, desired: Desired, hands: Hands, present: dict[Address, Present], pool: ThreadPoolExecutor
+        self, plan: Plan, desired: Desired, hands: Hands, present: Mapping[Address, Present], pool: ThreadPoolExecutor
     ) -> None:
         self._plan, self._desired, self._hands, self._present, self._pool = plan, desired, hands, present, pool
+        self._moved: dict[Address, Present | None] = {}
+        """What was made since the plan's look, and what went."""
         self._tasks = {op.key: _Task(op, set(op.after)) for op in plan.operations}
         self._followers: dict[str, list[_Task]] = {}
         for task in self._tasks.values():
@@ -284,16 +288,19 @@ class _Apply:
             raise PermanentError(f"{step.address} has nothing to make; this is a defect of the plan")
         resource = self._settled(step.resource)
         mark = Mark(self._hands.repository, step.address, step.resource.digest)
-        there = self._present.get(step.address, step.present)
+        there = self._there(step.address) or step.present
         if task.operation.verb is Verb.UPDATE and there is not None:
             return lambda: provider.update(resource, there, mark)
         return lambda: provider.create(resource, mark)
+
+    def _there(self, address: Address) -> Present | None:
+        return self._moved[address] if address in self._moved else self._present.get(address)
 
     def _settled(self, resource: Resource) -> Resource:
         """Put in attributes of what exists by now, and the texts of secrets."""
         properties: dict[str, Value] = {}
         for name, value in resource.properties.items():
-            known = resolve(value, self._present.get, self._hands.unseal)
+            known = resolve(value, self._there, self._hands.unseal)
             if isinstance(known, Later):
                 targets = ", ".join(f"{r.attribute} of {r.target}" for r in resource.references)
                 raise PermanentError(f"{name} needs {targets}, which is still unknown")
@@ -345,7 +352,7 @@ class _Apply:
 
     def _made(self, task: _Task, present: Present) -> None:
         step = task.operation.step
-        self._present[step.address] = present
+        self._moved[step.address] = present
         if step.resource is not None and (task.made is None or task.made.seen != present.seen):
             self._writes.items.append(self._item(step.resource, present))
         match present.health:
@@ -366,7 +373,7 @@ class _Apply:
         successor_made = step.action is Action.REPLACE and f"create {step.address}" in task.operation.after
         if not step.deposed and not successor_made:
             self._writes.forgotten.append(step.address)
-            self._present.pop(step.address, None)
+            self._moved[step.address] = None
         self._finish(task, Outcome.DONE)
 
     # --- waiting for room ---
@@ -420,7 +427,7 @@ class _Apply:
             return watch.due - now
         watch.looking, watch.asked = True, dict(watch.tasks)
         provider = self._hands.providers[binding]
-        wanted = self._desired.by_binding.get(binding, {})
+        wanted = self._desired.by_binding.get(binding, ByService({}))
         scope = Scope(repository=self._hands.repository, site=self._plan.site, wanted=wanted)
 
         def look() -> None:

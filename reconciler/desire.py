@@ -7,14 +7,17 @@ value of its own, so that whoever asks again can bring along what has not change
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
 from policies.placement import Demand, demand_of, overloads, place
 from providers.base import Provider, ProviderError
+from specs.desired import Desired, reached
 from specs.errors import ReconcilerError
-from specs.model import Address, Alerts, Desired, Resource, Service, Site, Subject, parse_address, subject
+from specs.model import Address, Alerts, Resource, Service, Site, Subject, parse_address, subject
+from specs.shares import ByService, Share
 from specs.values import Call, Reference, Secret, Value, rewrite
 
 
@@ -41,12 +44,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Part:
-    """What the providers make of one service, or of the site itself; not linked yet."""
+    """What is said to all others about one service, or about the site itself."""
 
     service: Service | None
     demand: Demand | None
-    resources: tuple[Resource, ...]
-    nodes: frozenset[Subject]
     faults: tuple[str, ...]
     subjects: Mapping[Subject, Address]
     """Who stands for an endpoint."""
@@ -58,15 +59,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Linked:
-    """The resources of a part, linked to those of others."""
+    """The resources the providers make of a part, linked to those of others."""
 
     part: Part
     beside: Mapping[str, tuple[Part, ...]]
     """Service → the parts in which what was linked to was looked for."""
-    resources: Mapping[Address, Resource]
+    shares: Mapping[str, Share[Address, Resource]]
+    """By service: its own, and seldom another one."""
     faults: tuple[str, ...]
-    crosses: bool
-    """Whether something in it requires a resource of another part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,79 +88,79 @@ def desire(wish: Wish, secret_digest: Callable[[str], str]) -> Desired:
 
 def work_out(wish: Wish, secret_digest: Callable[[str], str], known: Mapping[str, Linked]) -> Worked:
     """Do what `desire` does; `known` was worked out for the same site, providers, alerts and secrets."""
-    parts = {"": known[""].part if "" in known else _foundation(wish)}
-    for service in wish.services:
-        before = known.get(service.name)
-        same = before is not None and before.part.service == service
-        parts[service.name] = before.part if before is not None and same else _part(wish, service)
+    parts: dict[str, Part] = {}
+    expanded: dict[str, Sequence[Resource]] = {}
+    for name, service in (("", None), *((service.name, service) for service in wish.services)):
+        before = known.get(name)
+        if before is not None and before.part.service == service:
+            parts[name] = before.part
+        else:
+            parts[name], expanded[name] = _part(wish, service)
     anchors = _Anchors(parts.values())
     linked = {}
     for name, part in parts.items():
         before = known.get(name)
         if before is None or before.part is not part or not anchors.are(before.beside):
-            before = _link_part(part, anchors, secret_digest)
+            resources = expanded[name] if name in expanded else _part(wish, part.service)[1]
+            before = _link_part(part, resources, anchors, secret_digest)
         linked[name] = before
-    return Worked(_put_together(wish, linked, fresh=linked.items() - known.items()), linked)
+    return Worked(_put_together(wish, linked, known), linked)
 
 
-def _put_together(wish: Wish, linked: Mapping[str, Linked], fresh: Iterable[tuple[str, Linked]]) -> Desired:
+def _put_together(wish: Wish, linked: Mapping[str, Linked], known: Mapping[str, Linked]) -> Desired:
     demands = [one.part.demand for one in linked.values() if one.part.demand is not None]
     faults = [fault for demand in demands for fault in demand.unplaced]
     faults += overloads(wish.site, demands)
     faults += [fault for one in linked.values() for fault in one.part.faults]
-    merged: dict[Address, Resource] = {}
-    for one in linked.values():
-        merged.update(one.resources)
-    if len(merged) < sum(len(one.part.resources) for one in linked.values()):
-        faults.extend(_doubles(linked.values()))
-    resources = {address: merged[address] for address in sorted(merged)}
+    shares: dict[str, Share[Address, Resource]] = {}
+    new: set[str] = set()
+    for name, one in linked.items():
+        for service, share in one.shares.items():
+            if service in shares:
+                faults += _doubles(shares[service], share)
+                share = Share(sorted({**shares[service], **share}.items()))
+                new.add(service)
+            shares[service] = share
+            if known.get(name) is not one:
+                new.add(service)
+    resources = ByService(shares)
     faults += [fault for one in linked.values() for fault in one.faults]
-    faults.extend(
-        _graph_faults(resources, {*(one for _, one in fresh), *(one for one in linked.values() if one.crosses)})
-    )
+    faults += _graph_faults(resources, new)
     if faults:
         raise DesireError(wish.site.name, dict.fromkeys(faults))
-    nodes = frozenset[Subject]().union(*(one.part.nodes for one in linked.values()))
+    nodes = {service.name: service.nodes.keys() for service in wish.services}
     return Desired(site=wish.site.name, commit=wish.commit, resources=resources, nodes=nodes)
 
 
-def _doubles(linked: Iterable[Linked]) -> Iterator[str]:
-    found: set[Address] = set()
-    for one in linked:
-        for resource in one.part.resources:
-            if resource.address in found:
-                yield f"{resource.address} is wanted twice; give one of the two another name"
-            found.add(resource.address)
+def _doubles(one: Mapping[Address, Resource], other: Mapping[Address, Resource]) -> Iterator[str]:
+    for address in sorted(one.keys() & other.keys()):
+        yield _wanted_twice(address)
+
+
+def _wanted_twice(address: Address) -> str:
+    return f"{address} is wanted twice; give one of the two another name"
 
 
 # --- expanding -------------------------------------------------------------------------------------
 
 
-def _foundation(wish: Wish) -> Part:
-    resources = [one for name in sorted(wish.providers) for one in wish.providers[name].foundation(wish.site)]
-    return _made(None, None, resources, frozenset(), ())
-
-
-def _part(wish: Wish, service: Service) -> Part:
-    deployment = replace(place(wish.site, service), alerts=wish.alerts)
+def _part(wish: Wish, service: Service | None) -> tuple[Part, Sequence[Resource]]:
+    """Ask the providers what they make of a service, or of the site itself."""
     resources: list[Resource] = []
     faults: list[str] = []
+    if service is None:
+        resources += (one for name in sorted(wish.providers) for one in wish.providers[name].foundation(wish.site))
+        return _made(None, None, resources, faults), resources
+    deployment = replace(place(wish.site, service), alerts=wish.alerts)
     for name in sorted(wish.providers):
         try:
             resources.extend(wish.providers[name].expand(deployment))
         except ProviderError as error:
             faults.append(f"{service.name}: {error}")
-    nodes = frozenset(subject(wish.site.name, service.name, node) for node in service.nodes)
-    return _made(service, demand_of(deployment), resources, nodes, tuple(faults))
+    return _made(service, demand_of(deployment), resources, faults), resources
 
 
-def _made(
-    service: Service | None,
-    demand: Demand | None,
-    resources: list[Resource],
-    nodes: frozenset[Subject],
-    faults: tuple[str, ...],
-) -> Part:
+def _made(service: Service | None, demand: Demand | None, resources: Iterable[Resource], faults: Sequence[str]) -> Part:
     subjects: dict[Subject, Address] = {}
     places: dict[Subject, list[Address]] = {}
     speaks_of: set[str] = set()
@@ -170,12 +170,11 @@ def _made(
             subjects[parts.subject] = resource.address
             places.setdefault(subject(parts.site, parts.service, parts.node), []).append(resource.address)
             speaks_of.add(parts.service)
+    twice = (address for address, number in Counter(one.address for one in resources).items() if number > 1)
     return Part(
         service=service,
         demand=demand,
-        resources=tuple(resources),
-        nodes=nodes,
-        faults=faults,
+        faults=(*faults, *map(_wanted_twice, twice)),
         subjects=subjects,
         places={node: tuple(sorted(addresses)) for node, addresses in places.items()},
         speaks_of=frozenset(speaks_of),
@@ -229,12 +228,13 @@ def _for_all(parts: tuple[Part, ...], target: str) -> Address | None:
     return _of_subject(parts, Subject(f"{stem}.0")) if dot and "@" in stem else None
 
 
-def _link_part(part: Part, anchors: _Anchors, secret_digest: Callable[[str], str]) -> Linked:
+def _link_part(
+    part: Part, expanded: Sequence[Resource], anchors: _Anchors, secret_digest: Callable[[str], str]
+) -> Linked:
     linker = _Linker(anchors, secret_digest)
-    expanded = {one.address: one for one in part.resources}
-    resources = {address: linker.link(expanded[address]) for address in sorted(expanded)}
-    crosses = any(needed not in resources for one in resources.values() for needed in one.requires)
-    return Linked(part=part, beside=linker.beside, resources=resources, faults=tuple(linker.faults), crosses=crosses)
+    resources = [(one.address, linker.link(one)) for one in sorted(expanded, key=lambda one: one.address)]
+    shares = ByService.of(resources).shares
+    return Linked(part=part, beside=linker.beside, shares=shares, faults=tuple(linker.faults))
 
 
 class _Linker:
@@ -286,9 +286,10 @@ class _Linker:
             return Secret(name)
 
 
-def _graph_faults(resources: Mapping[Address, Resource], doubtful: Iterable[Linked]) -> Iterator[str]:
-    """Find what nothing makes, and circles: none can close without a part that is new or requires another part."""
-    edges = {address: one.requires for linked in doubtful for address, one in linked.resources.items()}
+def _graph_faults(resources: ByService[Address, Resource], new: Set[str]) -> Iterator[str]:
+    """Find what nothing makes, and circles: none can close without a share that is new or reaches another."""
+    doubtful = [share for name, share in resources.shares.items() if name in new or share.fact(reached)]
+    edges = {address: one.requires for share in doubtful for address, one in share.items()}
     for address in sorted(edges):
         for needed in edges[address]:
             if needed not in resources:

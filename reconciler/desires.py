@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.desire import Wish, Worked, work_out
+from specs.desired import Desired
 from specs.errors import ReconcilerError
-from specs.model import Desired
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ passed over without a look at their properties. Pure; differences come in the or
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
+from operator import is_not
+from typing import TypeAlias
 
 from providers.base import Kind, Present, Snapshot, unknown_reason
 from reconciler.difference import (
@@ -30,7 +32,9 @@ from reconciler.difference import (
     Unseen,
 )
 from reconciler.resolve import resolve
-from specs.model import Address, Desired, Resource, parse_address
+from specs.desired import Desired
+from specs.model import Address, Resource, parse_address
+from specs.shares import ByService, Share
 from specs.values import Properties, Secret
 from state.store import Item
 
@@ -51,65 +55,68 @@ class Comparison:
 
     differences: tuple[Difference, ...]
     unchanged: int
-    present: Mapping[Address, Present]
-    moved: Set[Address]
-    """What does not stand everywhere with the same digest."""
+    present: ByService[Address, Present]
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A comparison, and of what: where it holds the very same objects, the next one need not look again."""
+@dataclass(slots=True)
+class Known:
+    """What moved in each service the last time, and in which shares: it is looked for again when one is another."""
 
-    desired: Desired
-    applied: Mapping[Address, Item]
-    seen: Seen
-    comparison: Comparison
+    present: ByService[Address, Present] = field(default_factory=lambda: ByService({}))
+    _moved: dict[str, tuple[_Shares, Sequence[Address]]] = field(default_factory=dict)
 
-    def is_of(self, desired: Desired, applied: Mapping[Address, Item], seen: Seen) -> bool:
-        """Tell whether these very objects were compared."""
-        return (
-            self.desired is desired
-            and self.applied is applied
-            and self.seen.snapshots.keys() == seen.snapshots.keys()
-            and all(self.seen.snapshots[name] is snapshot for name, snapshot in seen.snapshots.items())
-        )
+    def moved(
+        self,
+        wanted: ByService[Address, Resource],
+        applied: ByService[Address, Item],
+        present: ByService[Address, Present],
+    ) -> set[Address]:
+        """Find what does not stand on all three sides alike."""
+        before, self._moved, self.present = self._moved, {}, present
+        for name in dict.fromkeys((*wanted.shares, *applied.shares, *present.shares)):
+            shares = (wanted.shares.get(name), applied.shares.get(name), present.shares.get(name))
+            known = before.get(name)
+            if known is None or any(map(is_not, known[0], shares)):
+                known = (shares, tuple(_moved(*shares)))
+            self._moved[name] = known
+        return {address for _, moved in self._moved.values() for address in moved}
 
 
-def diff(desired: Desired, applied: Mapping[Address, Item], seen: Seen, last: Compared | None = None) -> Comparison:
-    """Compare what is wanted on a site with what was applied and what is seen; `last` only saves time."""
-    if last is not None and last.is_of(desired, applied, seen):
-        return last.comparison
-    present = _current(desired, applied, seen)
-    moved = _moved(desired.resources, applied, present, last)
-    suspects = moved | _standing_on(desired, moved) if moved else moved
+def diff(desired: Desired, applied: ByService[Address, Item], seen: Seen, known: Known | None = None) -> Comparison:
+    """Compare what is wanted on a site with what was applied and what is seen; `known` only saves time."""
+    known = known or Known()
+    present = _current(desired, applied, seen).like(known.present)
+    moved = known.moved(desired.resources, applied, present)
+    suspects = moved | _standing_on(desired, moved)
     comparer = _Comparer(applied, present, seen)
-    for address in _in_order(desired.resources, suspects):
+    for address in _in_order(desired.resources, {one for one in suspects if one in desired.resources}):
         comparer.compare(desired.resources[address])
+    unwanted = sorted(address for address in moved if address not in desired.resources)
     differences = (
         *comparer.differences,
-        *_surplus(desired, applied, present, seen),
-        *_unwanted_records(desired, applied, present, seen),
+        *_surplus(unwanted, applied, present, seen),
+        *_unwanted_records(unwanted, applied, present, seen),
     )
-    return Comparison(
-        differences=differences,
-        unchanged=len(desired.resources) - len(comparer.differences),
-        present=present,
-        moved=moved,
-    )
+    unchanged = len(desired.resources) - len(comparer.differences)
+    return Comparison(differences=differences, unchanged=unchanged, present=present)
 
 
-def _current(desired: Desired, applied: Mapping[Address, Item], seen: Seen) -> Mapping[Address, Present]:
+def _current(desired: Desired, applied: Mapping[Address, Item], seen: Seen) -> ByService[Address, Present]:
     """Give one object for every address; a cut-short replacement leaves two that share one."""
-    snapshots = tuple(seen.snapshots.values())
-    if len(snapshots) == 1 and len(snapshots[0].by_address) == len(snapshots[0].present):
-        return snapshots[0].by_address
+    together = ByService.together(snapshot.by_address for snapshot in seen.snapshots.values())
+    if len(together) == _number_seen(seen):
+        return together
     current: dict[Address, Present] = {}
-    for snapshot in snapshots:
+    for snapshot in seen.snapshots.values():
         for present in snapshot.present:
             rival = current.setdefault(present.address, present)
             if rival is not present:
                 current[present.address] = _better(rival, present, desired, applied)
-    return current
+    return ByService.of(current.items())
+
+
+def _number_seen(seen: Seen) -> int:
+    return sum(len(snapshot.present) for snapshot in seen.snapshots.values())
 
 
 def _better(one: Present, other: Present, desired: Desired, applied: Mapping[Address, Item]) -> Present:
@@ -127,24 +134,21 @@ def _better(one: Present, other: Present, desired: Desired, applied: Mapping[Add
     return max(one, other, key=merit)
 
 
+_Shares: TypeAlias = (
+    "tuple[Share[Address, Resource] | None, Share[Address, Item] | None, Share[Address, Present] | None]"
+)
+
+
 def _moved(
-    resources: Mapping[Address, Resource],
-    applied: Mapping[Address, Item],
-    present: Mapping[Address, Present],
-    last: Compared | None,
-) -> Set[Address]:
-    """Find what moved on either side; what was compared before is passed over."""
-    candidates: Iterable[Address] = resources
-    if last is not None:
-        candidates = {
-            *last.comparison.moved,
-            *_exchanged(resources, last.desired.resources),
-            *_exchanged(applied, last.applied),
-            *_exchanged(present, last.comparison.present),
-        } & resources.keys()
-    moved = set()
-    for address in candidates:
-        resource = resources[address]
+    wanted: Mapping[Address, Resource] | None,
+    applied: Mapping[Address, Item] | None,
+    present: Mapping[Address, Present] | None,
+) -> Iterator[Address]:
+    """Find what moved in one service on any side, or does not stand on all of them."""
+    if wanted is None or applied is None or present is None:
+        yield from {*(wanted or ()), *(applied or ()), *(present or ())}
+        return
+    for address, resource in wanted.items():
         item = applied.get(address)
         there = present.get(address)
         if (
@@ -156,24 +160,15 @@ def _moved(
             or item.requires != resource.requires
             or item.protect != resource.protect
         ):
-            moved.add(address)
-    return moved
-
-
-def _exchanged(now: Mapping[Address, object], before: Mapping[Address, object]) -> Iterable[Address]:
-    """Find what is another object than before, or not there any more."""
-    if now is before:
-        return ()
-    was = before.get
-    new = [address for address, value in now.items() if was(address) is not value]
-    return new if len(now) - len(new) == len(before) else (*new, *(before.keys() - now.keys()))
+            yield address
+    yield from (applied.keys() | present.keys()) - wanted.keys()
 
 
 def _standing_on(desired: Desired, moved: Set[Address]) -> set[Address]:
     reached: set[Address] = set()
     waiting = list(moved)
     while waiting:
-        for address in desired.requirers.get(waiting.pop(), ()):
+        for address in desired.requirers(waiting.pop()):
             if address not in reached:
                 reached.add(address)
                 waiting.append(address)
@@ -304,32 +299,28 @@ def _needs(resource: Resource) -> tuple[Address, ...]:
 
 
 def _surplus(
-    desired: Desired, applied: Mapping[Address, Item], current: Mapping[Address, Present], seen: Seen
+    unwanted: Iterable[Address], applied: Mapping[Address, Item], current: Mapping[Address, Present], seen: Seen
 ) -> list[Surplus]:
-    if current.keys() <= desired.resources.keys() and len(current) == _number_seen(seen):
+    surplus = {address for address in unwanted if address in current}
+    if not surplus and len(current) == _number_seen(seen):
         return []
-    unwanted = current.keys() - desired.resources.keys()
     found = []
     for binding, snapshot in seen.snapshots.items():
         for present in snapshot.present:
             address = present.address
             deposed = current[address] is not present
-            if deposed or address in unwanted:
+            if deposed or address in surplus:
                 item = None if deposed else applied.get(address)
                 found.append(Surplus(present=present, item=item, binding=binding, deposed=deposed))
     return sorted(found, key=lambda surplus: (surplus.address, surplus.present.provider_id))
 
 
-def _number_seen(seen: Seen) -> int:
-    return sum(len(snapshot.present) for snapshot in seen.snapshots.values())
-
-
 def _unwanted_records(
-    desired: Desired, applied: Mapping[Address, Item], present: Mapping[Address, Present], seen: Seen
+    unwanted: Iterable[Address], applied: Mapping[Address, Item], present: Mapping[Address, Present], seen: Seen
 ) -> Iterator[Gone | Unseen]:
-    if applied.keys() <= desired.resources.keys():
-        return
-    for address in sorted(applied.keys() - desired.resources.keys() - present.keys()):
+    for address in unwanted:
+        if address not in applied or address in present:
+            continue
         item = applied[address]
         parts = parse_address(address)
         snapshot = seen.snapshots.get(item.binding)

@@ -16,8 +16,10 @@ from reconciler.difference import Changed, Difference, Gone, Missing, Origin, Re
 from reconciler.holds import Held, Limits, hold
 from reconciler.order import Operation, operations
 from reconciler.step import Action, Reason, Step
+from specs.desired import Desired
 from specs.errors import ReconcilerError, Severity
-from specs.model import Address, Desired, parse_address, subject
+from specs.model import Address, parse_address
+from specs.shares import ByService
 from state.store import Item
 
 _BY_SPEC = frozenset({Origin.PENDING, Origin.CONFLICT})
@@ -70,7 +72,7 @@ class Case:
     """What a plan is made from."""
 
     desired: Desired
-    applied: Mapping[Address, Item]
+    applied: ByService[Address, Item]
     seen: Seen
     comparison: Comparison
     findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
@@ -190,7 +192,7 @@ def _delete(surplus: Surplus, desired: Desired) -> Step:
     parts = parse_address(surplus.address)
     if surplus.deposed:
         reason = Reason.DEPOSED
-    elif subject(parts.site, parts.service, parts.node) in desired.nodes:
+    elif parts.node in desired.nodes.get(parts.service, ()):
         reason = Reason.LOWERED
     else:
         reason = Reason.NOT_IN_SPEC

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from providers.base import Finding, Health, Present
 from reconciler.difference import Difference, Gone, Recognised, Unseen
-from specs.model import Address, Desired, parse_address
+from specs.desired import Desired
+from specs.model import Address, parse_address
 from state.store import Lock, Run, Suspension
 
 SITE = "-"

@@ -28,8 +28,10 @@ from reconciler.progress import Listener, Report
 from reconciler.secrets import Secrets
 from reconciler.settings import Settings, Sync
 from specs.catalogue import Catalogue
+from specs.desired import Desired
 from specs.errors import Severity
-from specs.model import Address, Desired, Role
+from specs.model import Address, Role
+from specs.shares import ByService
 from specs.tosca.watches import rules_of
 from state.process import is_gone, this_process
 from state.store import Item, Outcome, Run, Store
@@ -60,7 +62,7 @@ class Look:
     """One site as wanted, as applied and as seen at one moment."""
 
     desired: Desired
-    applied: Mapping[Address, Item]
+    applied: ByService[Address, Item]
     seen: Seen
     comparison: Comparison
     findings: Mapping[str, tuple[Finding, ...]]
@@ -80,7 +82,7 @@ def look(ground: Ground, site: str, *, unmanaged: bool = False) -> Look:
     )
     desired = ground.kept.desired(wish, ground.secrets.digest)
     applied = ground.kept.applied(ground.store, site)
-    wanted = {name: desired.by_binding.get(name, {}) for name in wish.providers}
+    wanted = {name: desired.by_binding.get(name, ByService({})) for name in wish.providers}
     scopes = {
         name: Scope(repository=ground.repository, site=site, wanted=wanted[name], unmanaged=unmanaged)
         for name in wish.providers

@@ -7,7 +7,7 @@ bytes, `_gb` 10^9 bytes, `_ms` milliseconds, `_mbps` 10^6 bit/s.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, cached_property
@@ -448,34 +448,3 @@ class Resource:
 
     def __hash__(self) -> int:
         return hash((self.address, self.digest))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Desired:
-    """What one commit wants on one site; resources in the order of their addresses."""
-
-    site: str
-    commit: str
-    resources: Mapping[Address, Resource]
-    nodes: frozenset[Subject] = frozenset()
-    """Every node of every service on the site, deployed or not, as `subject(site, service, node)`."""
-
-    @cached_property
-    def by_binding(self) -> Mapping[str, Mapping[Address, Resource]]:
-        """Binding → its resources, in the order of addresses."""
-        names = {resource.binding for resource in self.resources.values()}
-        if len(names) == 1:
-            return dict.fromkeys(names, self.resources)
-        found: dict[str, dict[Address, Resource]] = {}
-        for address, resource in self.resources.items():
-            found.setdefault(resource.binding, {})[address] = resource
-        return found
-
-    @cached_property
-    def requirers(self) -> Mapping[str, Sequence[Address]]:
-        """Address → what requires it, in the order of addresses."""
-        found: dict[str, list[Address]] = {}
-        for address, resource in self.resources.items():
-            for needed in resource.requires:
-                found.setdefault(needed, []).append(address)
-        return found

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from specs.model import Address
+from specs.shares import ByService
 from state import rows
 from state.database import Cell, Database, Row, V
 from state.store import AlertState, Entry, Firing, Item, Lock, LockedError, Outcome, Run, StoreError, Suspension
@@ -39,14 +40,14 @@ class SqlStore:
 
     # --- inventory ---------------------------------------------------------------------------------
 
-    def inventory(self, site: str) -> Mapping[Address, Item]:
+    def inventory(self, site: str) -> ByService[Address, Item]:
         """Give everything that is ours on a site, in the order of addresses."""
         items = self._values(
             rows.item_of,
             f"{rows.ITEMS.select} WHERE address >= ? AND address < ? ORDER BY address",
             rows.addresses_of(site),
         )
-        return {item.address: item for item in items}
+        return ByService.of((item.address, item) for item in items)
 
     def inventory_state(self, site: str) -> str:
         """Give something that differs whenever the inventory of a site was written to, in this store or another."""

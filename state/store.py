@@ -14,6 +14,7 @@ from typing import Protocol
 
 from specs.errors import ReconcilerError
 from specs.model import Address
+from specs.shares import ByService
 from specs.values import Properties
 
 
@@ -179,7 +180,7 @@ class Firing:
 class Store(Protocol):
     """The one interface; `state.opening.open_store` gives one."""
 
-    def inventory(self, site: str) -> Mapping[Address, Item]:
+    def inventory(self, site: str) -> ByService[Address, Item]:
         """Give everything that is ours on a site, in the order of addresses."""
 
     def inventory_state(self, site: str) -> str:

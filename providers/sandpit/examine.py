@@ -11,6 +11,7 @@ from providers.sandpit.place import PROVIDER
 from providers.sandpit.world import World, name_taken, quota_spent, shortage
 from specs.errors import Severity
 from specs.model import Address, Capacity, Resource, Site, parse_address
+from specs.shares import ByService, Share
 from specs.values import Properties
 
 _PATH = f":{PROVIDER}.path"
@@ -21,9 +22,10 @@ def examine(world: World, site: Site, wanted: Mapping[Address, Resource], snapsh
 
     What is surplus counts as free: a plan may remove it first.
     """
-    there = snapshot.by_address.keys()
-    missing = set() if wanted.keys() <= there else wanted.keys() - there  # the first costs a third of the second
-    unwanted = set() if there <= wanted.keys() else there - wanted.keys()
+    wanted = wanted if isinstance(wanted, ByService) else ByService.of(wanted.items())
+    there = snapshot.by_address
+    missing = wanted.beyond(there)
+    unwanted = there.beyond(wanted) if len(there) > len(wanted) - len(missing) else set()
     new = [wanted[address] for address in sorted(missing) if _visible(address, snapshot)]
     surplus = [present for present in snapshot.present if present.address in unwanted] if unwanted else []
     try:
@@ -80,18 +82,21 @@ def _over_capacity(world: World, new: Iterable[Resource], surplus: Iterable[Pres
             room[cluster] += Capacity(vcpus=-need.vcpus, memory_mb=-need.memory_mb, disk_gb=-need.disk_gb)
 
 
-def _cut_off(site: Site, wanted: Mapping[Address, Resource]) -> Iterator[Finding]:
+def _cut_off(site: Site, wanted: ByService[Address, Resource]) -> Iterator[Finding]:
     """Warn of clients that no link leads to."""
     ways: dict[str, Ways] = {}
-    for address, resource in wanted.items():
-        if address.endswith(_PATH):
-            start = _cluster(resource.properties)
-            if start not in ways:
-                ways[start] = ways_from(site, start)
-            clients = resource.properties["clients"]
-            if lost := [str(c) for c in clients if c not in ways[start]] if isinstance(clients, list) else []:
-                message = f"no link of {site.name} leads from {start} to {', '.join(lost)}; add one to the site spec"
-                yield Finding(Severity.WARNING, message, resource.address)
+    for resource in (one for share in wanted.shares.values() for one in share.fact(_paths)):
+        start = _cluster(resource.properties)
+        if start not in ways:
+            ways[start] = ways_from(site, start)
+        clients = resource.properties["clients"]
+        if lost := [str(c) for c in clients if c not in ways[start]] if isinstance(clients, list) else []:
+            message = f"no link of {site.name} leads from {start} to {', '.join(lost)}; add one to the site spec"
+            yield Finding(Severity.WARNING, message, resource.address)
+
+
+def _paths(share: Share[Address, Resource]) -> tuple[Resource, ...]:
+    return tuple(resource for address, resource in share.items() if address.endswith(_PATH))
 
 
 def _cluster(properties: Properties) -> str:

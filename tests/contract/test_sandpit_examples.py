@@ -13,6 +13,7 @@ from reconciler.desire import Wish, desire
 from reconciler.diff import Seen, diff
 from reconciler.difference import Recognised
 from specs.catalogue import read_catalogue
+from specs.shares import ByService
 from specs.worktree import WorkTree
 from tests.contract.provider_suite import build, look
 
@@ -35,7 +36,7 @@ def test_an_example_can_be_built_and_then_nothing_differs(example: str, tmp_path
             build(provider, wanted.resources)
             snapshot = look(provider, wanted.resources)
             seen = Seen(snapshots={binding.name: snapshot}, kinds={binding.name: provider.kinds})
-            comparison = diff(wanted, {}, seen)
+            comparison = diff(wanted, ByService({}), seen)
 
             assert wanted.resources
             assert {type(difference) for difference in comparison.differences} == {Recognised}

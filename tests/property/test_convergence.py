@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 from providers.base import PermanentError, TransientError
 from reconciler.order import Verb
 from reconciler.plan import Plan
-from specs.model import Address, Desired, Resource
+from specs.desired import Desired
+from specs.model import Address, Resource
 from specs.values import Reference, Value
 from state.store import Store
 from tests.support.turns import Bench, bench
 from tests.support.world import place, resource, wanted
 
 KIND_NAMES = ("plain", "fixed", "early", "guest")
+SERVICES = ("shop", "shop-b", "-")
+"""Two whose addresses sort otherwise than their names, and the site itself."""
 RELAXED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -42,7 +45,7 @@ def new_bench() -> Iterator[Bench]:
 
 @st.composite
 def specs(draw: st.DrawFn) -> Desired:
-    """Draw a spec: up to seven resources that require earlier ones, some by an attribute."""
+    """Draw a spec: up to seven resources of three services that require earlier ones, some by an attribute."""
     chosen = sorted(draw(st.sets(st.integers(0, 6))))
     resources: list[Resource] = []
     for number in chosen:
@@ -52,7 +55,8 @@ def specs(draw: st.DrawFn) -> Desired:
         properties: dict[str, Value] = {"size": draw(st.integers(0, 2)), "tag": draw(st.sampled_from("ab"))}
         if draw(st.booleans()) and needed:
             properties["peer"] = Reference(needed[0], "ip")
-        resources.append(replace(resource(f"n{number}", kind, needed), properties=properties))
+        made = resource(f"n{number}", kind, needed, service=SERVICES[number % 3])
+        resources.append(replace(made, properties=properties))
     return wanted(*resources)
 
 

@@ -20,7 +20,8 @@ from reconciler.desire import Wish, desire
 from reconciler.diff import Seen, diff
 from reconciler.kept import Kept
 from reconciler.plan import Case, Plan, make_plan
-from specs.model import Budget, Desired, LifecycleState, Node, Service
+from specs.desired import Desired
+from specs.model import Budget, LifecycleState, Node, Service
 from state.opening import open_store
 from state.store import Store
 from tests.support.chains import PLENTY, function, shop

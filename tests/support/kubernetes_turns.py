@@ -18,7 +18,8 @@ from reconciler.holds import Limits, Switches
 from reconciler.pace import Patience
 from reconciler.plan import Case, Plan, make_plan
 from reconciler.progress import Listener, Report
-from specs.model import Desired, LifecycleState, Node, Policy, Service, Site
+from specs.desired import Desired
+from specs.model import LifecycleState, Node, Policy, Service, Site
 from specs.values import Secret
 from state.opening import open_store
 from state.store import Outcome, Store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -17,7 +17,9 @@ from reconciler.pace import Patience
 from reconciler.plan import Case, Plan, make_plan
 from reconciler.progress import Listener, Report
 from reconciler.step import Action
-from specs.model import Address, Budget, Desired
+from specs.desired import Desired
+from specs.model import Address, Budget
+from specs.shares import ByService
 from state.opening import open_store
 from state.store import Item, Store
 from tests.support.world import KINDS, NOW, REPOSITORY, Memory, World, clock
@@ -57,7 +59,7 @@ class Bench:
         """Give the differences."""
         return diff(desired, self.inventory(), self.seen(desired))
 
-    def inventory(self) -> Mapping[Address, Item]:
+    def inventory(self) -> ByService[Address, Item]:
         """Give the records."""
         return self.store.inventory("bristol")
 

@@ -23,7 +23,9 @@ from providers.base import (
     Scope,
     Snapshot,
 )
-from specs.model import Address, Deployment, Desired, Resource, Role, Site, parse_address
+from specs.desired import Desired
+from specs.model import Address, Deployment, Resource, Role, Site, parse_address
+from specs.shares import ByService
 from specs.values import Properties, Secret, Value, digest
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -87,11 +89,14 @@ def place(name: str, kind: str = "plain", *, service: str = "shop") -> Address:
 def wanted(*resources: Resource, commit: str = "c1") -> Desired:
     """Build what a commit wants."""
     ordered = sorted(resources, key=lambda item: item.address)
+    nodes: dict[str, set[str]] = {}
+    for parts in (parse_address(item.address) for item in ordered):
+        nodes.setdefault(parts.service, set()).add(parts.node)
     return Desired(
         site="bristol",
         commit=commit,
-        resources={item.address: item for item in ordered},
-        nodes=frozenset(parse_address(item.address).subject for item in ordered),
+        resources=ByService.of((item.address, item) for item in ordered),
+        nodes=nodes,
     )
 
 

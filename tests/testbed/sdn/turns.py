@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -19,7 +19,9 @@ from reconciler.holds import Limits, Switches
 from reconciler.pace import Patience
 from reconciler.plan import Case, Plan, make_plan
 from reconciler.progress import Report
-from specs.model import Address, Deployment, Desired, Resource, Site
+from specs.desired import Desired
+from specs.model import Address, Deployment, Resource, Site
+from specs.shares import ByService
 from specs.values import Reference, Value, rewrite
 from state.opening import open_store
 from state.store import Item, Store
@@ -47,7 +49,7 @@ class Tenant:
             found += self.provider.expand(deployment)
         known = {resource.address for resource in found}
         linked = {one.address: self._linked(one, known) for one in sorted(found, key=lambda one: one.address)}
-        return Desired(site=self.site.name, commit="c0ffee", resources=linked)
+        return Desired(site=self.site.name, commit="c0ffee", resources=ByService.of(linked.items()))
 
     def _linked(self, resource: Resource, known: set[Address]) -> Resource:
         def settle(expression: object) -> Value:
@@ -63,7 +65,7 @@ class Tenant:
         scope = Scope(repository=REPOSITORY, site=self.site.name, wanted=desired.resources)
         return Seen(snapshots={"fabric": self.provider.observe(scope)}, kinds={"fabric": self.provider.kinds})
 
-    def inventory(self) -> Mapping[Address, Item]:
+    def inventory(self) -> ByService[Address, Item]:
         """Give the records."""
         return self.store.inventory(self.site.name)
 

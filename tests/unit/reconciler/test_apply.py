@@ -12,7 +12,8 @@ import pytest
 from providers.base import Health, PermanentError, QuotaExceeded, TransientError
 from reconciler.order import Verb
 from reconciler.progress import Finished, Progress, Report, Retrying, Settling
-from specs.model import Address, Budget, Desired
+from specs.desired import Desired
+from specs.model import Address, Budget
 from specs.values import Reference, Secret
 from state.store import Outcome
 from tests.support.turns import Bench

@@ -8,6 +8,7 @@ import pytest
 
 from providers.base import PermanentError, Provider
 from reconciler.desire import DesireError, Wish, desire
+from specs.desired import Desired
 from specs.errors import SettingsError
 from specs.model import (
     Address,
@@ -15,7 +16,6 @@ from specs.model import (
     Capacity,
     Cluster,
     Deployment,
-    Desired,
     LifecycleState,
     Node,
     Resource,
@@ -186,4 +186,4 @@ def test_capacity_counts_all_services_of_the_site() -> None:
 
 
 def test_every_node_of_the_spec_is_known_even_when_it_is_not_deployed() -> None:
-    assert linked().nodes == {"bristol/shop/web", "bristol/shop/db"}
+    assert {**linked().nodes} == {"shop": {"web", "db"}}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.desire import DesireError, Wish, desire
 from reconciler.desires import Desires
+from specs.desired import Desired
 from specs.errors import SettingsError
 from specs.model import (
     Address,
@@ -19,7 +20,6 @@ from specs.model import (
     Capacity,
     Cluster,
     Deployment,
-    Desired,
     LifecycleState,
     Node,
     Resource,

@@ -12,8 +12,8 @@ from reconciler.plan_document import Document, moved, plan_document
 from reconciler.plan_view import PlanView, view_plan, with_attributes
 from reconciler.render_plan import render, summary
 from reconciler.shown import Shown
+from specs.desired import Desired
 from specs.errors import Severity
-from specs.model import Desired
 from specs.values import Call, Reference, Secret
 from tests.support.turns import EVERYTHING, Bench
 from tests.support.world import NOW, place, resource, wanted

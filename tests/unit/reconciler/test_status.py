@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from providers.base import Finding, Health, Mark, Present
 from reconciler.difference import Difference, Gone, Missing, Recognised, Surplus, Unseen
 from reconciler.status import Records, SiteStatus, Sync, blind_status, site_status, worst
+from specs.desired import Desired
 from specs.errors import Severity
-from specs.model import Address, Desired, Resource
+from specs.model import Address, Resource
 from state.store import Item, Lock, Run, Suspension
 from tests.support.world import place, resource, wanted
 
