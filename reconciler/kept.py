@@ -5,7 +5,7 @@ Nothing is believed for being kept: each value is used again only while all that
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.desire import Wish
@@ -36,13 +36,22 @@ class _Compared:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """An inventory, and the states the store said it was in before it was read."""
+
+    state: str
+    states: Mapping[str, str]
+    """By service."""
+    items: ByService[Address, Item]
+
+
 @dataclass(slots=True)
 class Kept:
     """What earlier turns worked out; one thread at a time asks about one site."""
 
     _desires: Desires = field(default_factory=Desires)
-    _applied: dict[str, tuple[str, ByService[Address, Item]]] = field(default_factory=dict)
-    """Site → its inventory, and the state the store said it was in before it was read."""
+    _recorded: dict[str, _Recorded] = field(default_factory=dict)
     _known: dict[str, Known] = field(default_factory=dict)
     _compared: dict[str, _Compared] = field(default_factory=dict)
 
@@ -51,14 +60,19 @@ class Kept:
         return self._desires.of(wish, secret_digest)
 
     def applied(self, store: Store, site: str) -> ByService[Address, Item]:
-        """Give the inventory of a site; read again when anybody has written to it."""
-        state = store.inventory_state(site)
-        before, kept = self._applied.get(site, ("", ByService({})))
-        if state == before:
-            return kept
-        found = store.inventory(site)
-        self._applied[site] = (state, found)
-        return found
+        """Give the inventory of a site; what a service has is read again when anybody has written to it."""
+        state, before = store.inventory_state(site), self._recorded.get(site)
+        if before is not None and before.state == state:
+            return before.items
+        states = store.inventory_states(site)
+        if before is None or before.states[""] != states[""]:
+            items = store.inventory(site)
+        else:
+            known = before.states
+            moved = {name for name in known.keys() | states.keys() if known.get(name) != states.get(name)}
+            items = before.items.exchanged(moved, store.inventory(site, moved))
+        self._recorded[site] = _Recorded(state, states, items)
+        return items
 
     def compared(self, desired: Desired, applied: ByService[Address, Item], seen: Seen) -> Comparison:
         """Give what `diff` gives."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Any, TypeVar
 
 K = TypeVar("K", bound=str)
@@ -76,6 +76,11 @@ class ByService(Mapping[K, V]):
         return ByService(
             {name: old[name] if _same(share, old.get(name)) else share for name, share in self.shares.items()}
         )
+
+    def exchanged(self, services: Set[str], others: ByService[K, V]) -> ByService[K, V]:
+        """Give the same with the shares that others have of some services."""
+        rest = {name: share for name, share in self.shares.items() if name not in services}
+        return ByService({**rest, **others.shares})
 
     def beyond(self, other: ByService[K, V2]) -> set[K]:
         """Give the addresses that the other does not have."""

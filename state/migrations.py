@@ -153,6 +153,22 @@ MIGRATIONS = (
             "INSERT INTO inventories VALUES ('', {token})",  # of every site that was not written to since
         ),
     ),
+    Migration(
+        version=4,
+        release="0.1.0",
+        statements=(
+            "DROP TABLE inventories",
+            """
+            CREATE TABLE inventories (
+                site {text} NOT NULL,
+                service {text} NOT NULL,
+                state {text} NOT NULL,
+                PRIMARY KEY (site, service)
+            ) {keyed}
+            """,
+            "INSERT INTO inventories VALUES ('', '', {token})",  # of all that was not written to since
+        ),
+    ),
 )
 
 LATEST = MIGRATIONS[-1].version

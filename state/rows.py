@@ -117,9 +117,10 @@ REMEDY = "move the store away and the next run starts a new one, which costs his
 """What to do with a damaged store: everything in it but history is found again by owner marks."""
 
 
-def addresses_of(site: str) -> tuple[str, str]:
-    """Give the range that holds the addresses of a site, and no other: from the first to below the second."""
-    return f"{site}/", f"{site}0"  # 0 comes right after / in the order of characters
+def addresses_of(site: str, service: str = "") -> tuple[str, str]:
+    """Give the range of the addresses of a site or of one of its services, from the first to below the second."""
+    stem = f"{site}/{service}" if service else site
+    return f"{stem}/", f"{stem}0"  # 0 comes right after / in the order of characters
 
 
 def item_row(item: Item) -> tuple[Cell, ...]:

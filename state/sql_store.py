@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from specs.model import Address
-from specs.shares import ByService
+from specs.shares import ByService, service_of
 from state import rows
 from state.database import Cell, Database, Row, V
 from state.store import AlertState, Entry, Firing, Item, Lock, LockedError, Outcome, Run, StoreError, Suspension
@@ -21,7 +21,7 @@ _SAME_LOCK = "site = ? AND owner = ? AND host = ? AND pid = ? AND born = ? AND s
 
 _ALL = 2**62
 """A limit that is none: SQLite takes an offset only after one."""
-_NEW_STATE = "INSERT INTO inventories VALUES (?, ?) ON CONFLICT (site) DO UPDATE SET state = excluded.state"
+_NEW_STATE = "INSERT INTO inventories VALUES (?, ?, ?) ON CONFLICT (site, service) DO UPDATE SET state = excluded.state"
 _NEW_FIRING = f"INSERT INTO firings VALUES ({', '.join('?' * 16)}) ON CONFLICT (id) DO NOTHING"  # noqa: S608 - question marks
 
 
@@ -40,20 +40,24 @@ class SqlStore:
 
     # --- inventory ---------------------------------------------------------------------------------
 
-    def inventory(self, site: str) -> ByService[Address, Item]:
-        """Give everything that is ours on a site, in the order of addresses."""
-        items = self._values(
-            rows.item_of,
-            f"{rows.ITEMS.select} WHERE address >= ? AND address < ? ORDER BY address",
-            rows.addresses_of(site),
+    def inventory(self, site: str, services: Iterable[str] | None = None) -> ByService[Address, Item]:
+        """Give everything that is ours on a site, or what some of its services have."""
+        ranges = [rows.addresses_of(site, service) for service in ([""] if services is None else sorted(services))]
+        statement = f"{rows.ITEMS.select} WHERE address >= ? AND address < ? ORDER BY address"
+        return ByService.of(
+            (item.address, item) for values in ranges for item in self._values(rows.item_of, statement, values)
         )
-        return ByService.of((item.address, item) for item in items)
 
     def inventory_state(self, site: str) -> str:
         """Give something that differs whenever the inventory of a site was written to, in this store or another."""
-        latest = "SELECT state FROM inventories WHERE site IN ('', ?) ORDER BY site DESC LIMIT 1"
+        latest = "SELECT state FROM inventories WHERE site IN ('', ?) AND service = '' ORDER BY site DESC LIMIT 1"
         ((state,),) = self._database.rows(tuple, latest, (site,))
         return str(state)
+
+    def inventory_states(self, site: str) -> Mapping[str, str]:
+        """Give the same by service; under an empty name for those that are not named."""
+        of_services = "SELECT service, state FROM inventories WHERE site = ? AND service <> '' OR site = ''"
+        return dict(self._database.rows(tuple, of_services, (site,)))
 
     def sites(self) -> tuple[str, ...]:
         """Give the sites on which anything is ours, sorted; also those that git no longer knows."""
@@ -83,12 +87,12 @@ class SqlStore:
         lines = [rows.entry_row(entry) for entry in entries]
         kept = [rows.item_row(item) for item in items]
         dropped = [(address,) for address in forgotten]
-        written = {str(row[0]).partition("/")[0] for row in (*kept, *dropped)}
+        written = {(site, service) for row in (*kept, *dropped) for site, service in _places(str(row[0]))}
         database = self._database
         with database.transaction():
             database.change_many("DELETE FROM items WHERE address = ?", dropped)
             database.change_many(rows.ITEMS.upsert, kept)
-            database.change_many(_NEW_STATE, [(site, os.urandom(8).hex()) for site in sorted(written)])
+            database.change_many(_NEW_STATE, [(*place, os.urandom(8).hex()) for place in sorted(written)])
             database.change_many(rows.JOURNAL.upsert, lines)
 
     def journal(self, site: str, run: str = "", outcome: Outcome | None = None) -> tuple[Entry, ...]:
@@ -270,3 +274,9 @@ class SqlStore:
             return self._database.rows(read, statement, values)
         except ValueError as error:
             raise StoreError(f"{self._opened.place} holds what cannot be read: {error}; {rows.REMEDY}") from error
+
+
+def _places(address: str) -> tuple[tuple[str, str], ...]:
+    """Give what is written to with an address: its site, and its service there."""
+    site = address.partition("/")[0]
+    return (site, ""), (site, service_of(address))

@@ -180,11 +180,14 @@ class Firing:
 class Store(Protocol):
     """The one interface; `state.opening.open_store` gives one."""
 
-    def inventory(self, site: str) -> ByService[Address, Item]:
-        """Give everything that is ours on a site, in the order of addresses."""
+    def inventory(self, site: str, services: Iterable[str] | None = None) -> ByService[Address, Item]:
+        """Give everything that is ours on a site, or what some of its services have."""
 
     def inventory_state(self, site: str) -> str:
         """Give something that differs whenever the inventory of a site was written to, in this store or another."""
+
+    def inventory_states(self, site: str) -> Mapping[str, str]:
+        """Give the same by service; under an empty name for those that are not named."""
 
     def sites(self) -> tuple[str, ...]:
         """Give the sites on which anything is ours, sorted; also those that git no longer knows."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import pytest
@@ -280,6 +280,33 @@ class StoreSuite:
         store.begin([entry(1)])
 
         assert (store.inventory_state("bristol"), store.inventory_state("oulu")) == before
+
+    def test_the_states_of_an_inventory_tell_which_services_were_written_to(self, store: Store) -> None:
+        shop, tour = item("bristol/shop/web:p.k"), item("bristol/tour/web:p.k")
+        states = [store.inventory_states("bristol")]
+        for items, forgotten in (
+            ([shop, tour], []),
+            ([tour], []),
+            ([], [shop.address]),
+            ([item("oulu/shop/a:p.k")], []),
+        ):
+            store.remember(items, forgotten)
+            states.append(store.inventory_states("bristol"))
+        moved = [
+            {name for name in now.keys() | then.keys() if now.get(name) != then.get(name)}
+            for then, now in pairwise(states)
+        ]
+
+        assert moved == [{"shop", "tour"}, {"tour"}, {"shop"}, set()]
+
+    def test_the_inventory_of_some_services_is_what_they_have(self, store: Store) -> None:
+        names = ("-", "shop", "shop-b", "shop0", "tour")
+        store.remember([item(f"bristol/{name}/web:p.k") for name in names])
+
+        assert list(store.inventory("bristol", ["tour", "shop", "none"])) == [
+            "bristol/shop/web:p.k",
+            "bristol/tour/web:p.k",
+        ]
 
     def test_an_item_both_remembered_and_forgotten_stays(self, store: Store) -> None:
         store.remember([item("bristol/shop/a:p.k", digest="old")])
