@@ -17,12 +17,13 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
 from kubernetes import client, config
+from msgspec.structs import replace
 
 from benchmarks.compare import RESULTS, machine
 from providers.base import Scope

@@ -12,12 +12,13 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from statistics import median
+
+from msgspec.structs import replace
 
 from benchmarks.figures import Figure, dump, middle, timed
 from benchmarks.generate import Shape, Size, change

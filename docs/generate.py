@@ -13,7 +13,6 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields
 from datetime import timedelta
 from functools import cache
 from importlib import import_module
@@ -22,6 +21,8 @@ from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from msgspec import NODEFAULT, Struct
 
 from providers.base import Provider
 from reconciler import settings
@@ -128,10 +129,18 @@ def _described(module: ModuleType) -> Iterator[tuple[str, str, list[str]]]:
     """Give name, meaning and table of fields of every class of settings, the outermost first."""
     for name, (about, documented) in reversed(_docstrings(Path(str(module.__file__))).items()):
         rows = [
-            (f"`{field.name}`", _type(field.type), _default(field), documented.get(field.name, ""))
-            for field in fields(getattr(module, name))
+            (f"`{field}`", _type(annotation), _default(default), documented.get(field, ""))
+            for field, annotation, default in _fields(getattr(module, name))
         ]
         yield name, about, table(("key", "type", "default", "meaning"), rows)
+
+
+def _fields(kind: type[Struct]) -> Iterator[tuple[str, str, object]]:
+    """Give name, type as it is written and default of every field."""
+    names, defaults = kind.__struct_fields__, kind.__struct_defaults__
+    needed = (NODEFAULT,) * (len(names) - len(defaults))
+    for name, default in zip(names, (*needed, *defaults), strict=True):
+        yield name, kind.__annotations__[name], default
 
 
 def _docstrings(module: Path) -> dict[str, tuple[str, dict[str, str]]]:
@@ -151,15 +160,14 @@ def _docstrings(module: Path) -> dict[str, tuple[str, dict[str, str]]]:
     return found
 
 
-def _type(annotation: object) -> str:
-    text = str(annotation).removesuffix(" | None").replace("timedelta", "duration")
+def _type(annotation: str) -> str:
+    text = annotation.removesuffix(" | None").replace("timedelta", "duration")
     text = re.sub(r"tuple\[(.*), \.\.\.\]", r"list of \1", re.sub(r"Mapping\[str, (.*)\]", r"mapping of \1", text))
     return re.sub(r"\bint\b", "whole number", re.sub(r"\bfloat\b", "number", re.sub(r"\bstr\b", "text", text)))
 
 
-def _default(field: Any) -> str:
-    value = field.default_factory() if field.default_factory is not MISSING else field.default
-    match value:
+def _default(value: Any) -> str:
+    match value.factory() if hasattr(value, "factory") else value:
         case timedelta():
             return f"`{int(value.total_seconds())}s`"
         case bool():
@@ -170,7 +178,7 @@ def _default(field: Any) -> str:
             return f"`{value}`"
         case tuple():
             return ", ".join(f"`{item}`" for item in value)
-    return "required" if value is MISSING else ""
+    return "required" if value is NODEFAULT else ""
 
 
 # --- providers -------------------------------------------------------------------------------------

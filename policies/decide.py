@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from policies.moves import Enter, Move, Scale, ScaleTo, moves
 from specs.model import LifecycleState, Node, Policy, Service
@@ -15,8 +17,7 @@ from specs.tosca.watches import auto_scale_entries
 from specs.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertLimits:
+class AlertLimits(Struct, frozen=True, kw_only=True):
     """How far alerts may go on their own."""
 
     mode: Mode = Mode.COMMIT
@@ -30,8 +31,7 @@ class AlertLimits:
     flap_window: timedelta = timedelta(minutes=10)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deed:
+class Deed(Struct, frozen=True, kw_only=True):
     """A change that alerts have made before."""
 
     service: str
@@ -41,15 +41,13 @@ class Deed:
     """What was changed, and which way: `Change.way`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """Something is to be changed, but not now, or not by an alert."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Nothing:
+class Nothing(Struct, frozen=True):
     """Nothing is to be changed."""
 
     reason: str

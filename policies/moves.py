@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from specs.model import LifecycleState, Policy, Service, Trigger
 from specs.tosca.flame import CONSTRAINT_PREFIX, INITIAL_POLICY, STATE_CHANGE, STATE_PREFIX
@@ -18,8 +19,7 @@ _BATON = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Enter:
+class Enter(Struct, frozen=True):
     """A function is wanted in a state on a cluster."""
 
     node: str
@@ -27,16 +27,14 @@ class Enter:
     state: LifecycleState
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(Struct, frozen=True):
     """A node is wanted so many times more, or fewer."""
 
     node: str
     by: int
 
 
-@dataclass(frozen=True, slots=True)
-class ScaleTo:
+class ScaleTo(Struct, frozen=True):
     """A node is wanted so many times, unless it is `out` and there are more already, or in and fewer."""
 
     node: str

@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from specs.model import (
     Capacity,
@@ -42,8 +43,7 @@ MOST_ENDPOINTS = 20_000
 """Of one service on one site; a mistyped number must not fill the memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     """Some instances of a node on a cluster, with indexes from `first` on."""
 
     cluster: str
@@ -309,8 +309,7 @@ def _fits(cluster: Cluster, wanted: Properties) -> bool:
 # --- capacity ---
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """What one service takes of a site."""
 
     service: str

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from policies.verdict import Clear, Holds, NoData, Unclear, Verdict, said
 from specs.tosca.rules import Rule
 from state.store import AlertState, AlertStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """The next state of an alert, and whether it fires."""
 
     state: AlertState

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from specs.tosca.rules import Condition, Event, Number, Rule
 from state.metrics.moments import window_ending
 from state.metrics.vocabulary import ANY_FIELD, Answer, Measured, Missing, Query, Unusable
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What one condition measured; `value` is empty when there was nothing to measure."""
 
     condition: Condition
@@ -23,29 +23,25 @@ class Reading:
         return self.problem or ("no data" if self.value is None else f"{self.value:g}")
 
 
-@dataclass(frozen=True, slots=True)
-class Holds:
+class Holds(Struct, frozen=True):
     """It is so."""
 
     readings: tuple[Reading, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Clear:
+class Clear(Struct, frozen=True):
     """It is not so."""
 
     readings: tuple[Reading, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NoData:
+class NoData(Struct, frozen=True):
     """Nothing was measured; that is no reason to do anything, unless a deadman watches."""
 
     readings: tuple[Reading, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Unclear:
+class Unclear(Struct, frozen=True):
     """It cannot be said."""
 
     reason: str

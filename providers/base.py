@@ -13,12 +13,13 @@ knows nothing of plans, policies or git, never sleeps to retry and never decides
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
+
+from msgspec import Struct, field
 
 from specs.errors import ReconcilerError, Severity
 from specs.model import Address, Binding, Deployment, Resource, Role, Site
@@ -60,8 +61,7 @@ class Health(StrEnum):
     UNKNOWN = "Unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """The owner mark an object carries: whose it is, which one, and what we last wrote to it."""
 
     repository: str
@@ -69,8 +69,7 @@ class Mark:
     digest: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Present:
+class Present(Struct, frozen=True, kw_only=True):
     """An object as seen.
 
     `properties` speak the vocabulary of the resource's kind and may hold more than the spec mentions.
@@ -95,13 +94,11 @@ class Present:
         return self.mark.address
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(Struct, frozen=True):
     """The system answered, and the object is not there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """The system did not answer for it; nothing may be concluded."""
 
     reason: str
@@ -110,8 +107,7 @@ class Unknown:
 Observed = Present | Absent | Unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Foreign:
+class Foreign(Struct, frozen=True):
     """An object without our mark: never touched, reported on request, adopted when asked."""
 
     kind: str
@@ -119,8 +115,7 @@ class Foreign:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """Something worth saying at plan time; an error blocks its address (or the whole binding if empty)."""
 
     severity: Severity
@@ -128,8 +123,7 @@ class Finding:
     address: Address | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class Scope(Struct, frozen=True, kw_only=True):
     """What to look at: everything that carries our mark on this site, and the wanted resources."""
 
     repository: str
@@ -140,8 +134,7 @@ class Scope:
     """Also report foreign objects."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, kw_only=True, dict=True):
     """What one binding answered.
 
     An address with no object in `present` is `Absent`, unless its kind (or cluster) stands in
@@ -164,8 +157,7 @@ class Snapshot:
         return ByService.of((present.mark.address, present) for present in self.present)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(Struct, frozen=True, kw_only=True):
     """How resources of one kind behave."""
 
     name: str
@@ -187,8 +179,7 @@ class Kind:
     """How long it may take to become healthy."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(Struct, frozen=True, kw_only=True):
     """What a plugin is built with. Building connects to nothing; the first look does."""
 
     binding: Binding
@@ -251,8 +242,7 @@ class Provider(Protocol):
         """Let go of connections."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigurationEvent:
+class ConfigurationEvent(Struct, frozen=True, kw_only=True):
     """What an apply changed about one endpoint or node."""
 
     site: str

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from typing import cast
 
+from msgspec import Struct
+
 from providers.base import Context, PermanentError, Provider
 
 GROUP = "reconciler.providers"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Plugin:
+class Plugin(Struct, frozen=True, order=True):
     """One entry point: its name, where the class is, and who brings it."""
 
     name: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.base import Foreign, Mark, Present, unknown_reason
 from reconciler.difference import Later, Recognised
@@ -18,8 +19,7 @@ class AdoptionError(ReconcilerError):
     """The object cannot be adopted; the message says what there is to choose from."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adopted:
+class Adopted(Struct, frozen=True, kw_only=True):
     """What became ours."""
 
     address: Address

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from policies.decide import AlertLimits, Deed, Held, Nothing, decide
 from policies.moves import Enter, Move, Scale, ScaleTo, moves
@@ -52,8 +54,7 @@ _AT_ONCE = 20_000
 """Open firings that are decided in one round."""
 
 
-@dataclass(slots=True)
-class Desk:
+class Desk(Struct):
     """Works off the open firings; used by one thread at a time."""
 
     place: Place
@@ -313,8 +314,7 @@ def _log(firing: Firing) -> None:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
+class _Ending(Struct, frozen=True):
     """How firings end."""
 
     firing: Firing

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
+
+from msgspec import Struct, field
 
 from policies.progress import begun_anew, first_state, step
 from policies.verdict import Holds, Unclear, Verdict, judge, queries, said
@@ -57,8 +58,7 @@ class Monitor(Protocol):
         """Give something that differs when the rules have changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """One rule, looked at over the window that ends at a moment."""
 
     rule: Rule
@@ -66,8 +66,7 @@ class Look:
     verdict: Verdict
 
 
-@dataclass(slots=True)
-class _Book:
+class _Book(Struct):
     """The rules of one binding, read."""
 
     version: object
@@ -80,8 +79,7 @@ class _Book:
     """From when to when nothing is due."""
 
 
-@dataclass(slots=True)
-class Checker:
+class Checker(Struct):
     """Remembers between two checks what the store holds anyway; used by one thread at a time."""
 
     _books: dict[tuple[str, str], _Book] = field(default_factory=dict)

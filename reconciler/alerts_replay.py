@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
+
+from msgspec import Struct, field
 
 from policies.decide import AlertLimits, Decision, Deed, Nothing, decide, instances, with_changes
 from policies.progress import first_state, step
@@ -24,8 +25,7 @@ _TOGETHER = 500
 """Checks whose queries go out together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(Struct, frozen=True):
     """One alert that would have fired, and what would have come of it."""
 
     site: str
@@ -34,8 +34,7 @@ class Replayed:
     decision: Decision
 
 
-@dataclass(slots=True)
-class Replay:
+class Replay(Struct):
     """One service on one site, gone through again; its spec changes as the alerts would have changed it."""
 
     site: str

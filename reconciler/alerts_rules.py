@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.base import Provider
 from reconciler.alerts_check import Monitor, monitors_of
@@ -14,8 +15,7 @@ from specs.tosca.rules import Rule
 from specs.tosca.wording import suggest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class Placed(Struct, frozen=True, kw_only=True):
     """One rule on one site."""
 
     site: str

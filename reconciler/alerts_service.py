@@ -10,9 +10,12 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.base import ProviderError
 from providers.registry import connect, load
@@ -43,8 +46,7 @@ _AT_ONCE = 100_000
 """How many alerts of one tick are told of."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """What alerts need of the loop."""
 
     place: Place

@@ -13,11 +13,13 @@ import heapq
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
 from queue import Empty, SimpleQueue
 from time import monotonic
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from providers.base import (
     Health,
@@ -51,8 +53,7 @@ _LONGEST_NAP = 0.5
 """Seconds after which a quiet apply asks again whether it is interrupted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hands:
+class Hands(Struct, frozen=True, kw_only=True):
     """What an apply works with."""
 
     providers: Mapping[str, Provider]
@@ -89,8 +90,7 @@ def apply(
         return work.run(listen, interrupted)
 
 
-@dataclass(slots=True)
-class _Task:
+class _Task(Struct):
     """One operation on its way."""
 
     operation: Operation
@@ -108,16 +108,14 @@ class _Task:
     """How many deletes had ended when its call began."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     """What came back from a provider's call: an object, nothing, or an error."""
 
     task: _Task
     outcome: Present | Exception | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Sight:
+class _Sight(Struct, frozen=True):
     """What a look at a binding brought: objects by address and provider's id."""
 
     binding: str
@@ -125,8 +123,7 @@ class _Sight:
     present: Mapping[tuple[Address, str], Present]
 
 
-@dataclass(slots=True)
-class _Watch:
+class _Watch(Struct):
     """The tasks of one binding that wait for health, and when to look again."""
 
     tasks: dict[str, _Task] = field(default_factory=dict)
@@ -137,8 +134,7 @@ class _Watch:
     """The tasks the look in flight is about; it may have begun before what other tasks made was there."""
 
 
-@dataclass(slots=True)
-class _Writes:
+class _Writes(Struct):
     """What the store is told at the end of a round, in one transaction."""
 
     entries: list[Entry] = field(default_factory=list)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from reconciler.lines import Line, Span, Style, count, line, table
 from specs.model import Address, Link, Resource, Site
@@ -19,8 +20,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8
 """Of courses, in turn; told apart by most eyes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One link of a course, in the direction it is walked."""
 
     depth: int
@@ -29,8 +29,7 @@ class Step:
     end: str
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
+class Course(Struct, frozen=True):
     """What one resource sends, from where, over which links."""
 
     address: Address
@@ -40,8 +39,7 @@ class Course:
     links: frozenset[str]
 
 
-@dataclass(frozen=True)
-class Chart:
+class Chart(Struct, frozen=True, dict=True):
     """One site to be drawn."""
 
     site: Site

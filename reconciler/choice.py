@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.holds import Limits, Switches
 from specs.errors import SettingsError
@@ -12,8 +14,7 @@ from specs.model import Address, parse_address
 _BOUNDARIES = frozenset("/@.:")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(Struct, frozen=True, kw_only=True):
     """What was asked for; empty tuples mean everything."""
 
     sites: tuple[str, ...] = ()

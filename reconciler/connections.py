@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from providers.base import Context, Provider
 from specs.model import Binding, Site
 
 
-@dataclass(slots=True)
-class Connections:
+class Connections(Struct):
     """Gives the providers of a site; closes those whose binding or site has changed."""
 
     connect: Callable[[Context], Provider]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reconciler.demo_alerts import ALERTS, Background, last_commit, line, visit, watch
 from reconciler.project import STATE_FOLDER
@@ -22,24 +23,21 @@ _PLAN = f"{STATE_FOLDER}/first.plan"
 _BEFORE, _AFTER = b"default_instances: 2", b"default_instances: 3"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(Struct, frozen=True, kw_only=True):
     """A command of ours, and the exit code it should end with."""
 
     arguments: tuple[str, ...]
     expected: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deed:
+class Deed(Struct, frozen=True, kw_only=True):
     """Something done otherwise: what a person would type, and what is done in its place; it gives what is printed."""
 
     typed: str
     act: Callable[[Path], Iterable[str]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chapter:
+class Chapter(Struct, frozen=True, kw_only=True):
     """A part of the story."""
 
     title: str

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from policies.placement import Demand, demand_of, overloads, place
 from providers.base import Provider, ProviderError
@@ -30,8 +32,7 @@ class DesireError(ReconcilerError):
         super().__init__(f"{site}: " + f"\n{site}: ".join(self.faults))
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What the documents say about one site at one commit, and who serves it."""
 
     commit: str
@@ -42,8 +43,7 @@ class Wish:
     alerts: tuple[Alerts, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Part:
+class Part(Struct, frozen=True, kw_only=True, eq=False):
     """What is said to all others about one service, or about the site itself."""
 
     service: Service | None
@@ -57,8 +57,7 @@ class Part:
     """Services whose endpoints or nodes something stands for here."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Linked:
+class Linked(Struct, frozen=True, kw_only=True, eq=False):
     """The resources the providers make of a part, linked to those of others."""
 
     part: Part
@@ -69,8 +68,7 @@ class Linked:
     faults: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Worked:
+class Worked(Struct, frozen=True):
     """What is wanted of a site, and the parts it was put together from."""
 
     desired: Desired
@@ -184,8 +182,7 @@ def _made(service: Service | None, demand: Demand | None, resources: Iterable[Re
 # --- linking ---------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Anchors:
+class _Anchors(Struct):
     """Who stands for an endpoint, and for a node as seen from another endpoint; by service."""
 
     parts: Iterable[Part]

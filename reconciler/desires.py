@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reconciler.desire import Wish, Worked, work_out
 from specs.desired import Desired
 from specs.errors import ReconcilerError
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(Struct, frozen=True):
     wish: Wish
     secrets: Mapping[str, str]
     """Name → digest of every secret that was asked for."""
     worked: Worked
 
 
-@dataclass(slots=True)
-class Desires:
+class Desires(Struct):
     """What is wanted of every site; one thread at a time asks about one site."""
 
     _kept: dict[str, _Kept] = field(default_factory=dict)

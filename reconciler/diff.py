@@ -9,10 +9,11 @@ passed over without a look at their properties. Pure; differences come in the or
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from operator import is_not
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from providers.base import Kind, Present, Snapshot, unknown_reason
 from reconciler.difference import (
@@ -39,8 +40,7 @@ from specs.values import Properties, Secret
 from state.store import Item
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(Struct, frozen=True, kw_only=True):
     """What every binding of a site answered, and how its kinds behave."""
 
     snapshots: Mapping[str, Snapshot]
@@ -49,8 +49,7 @@ class Seen:
     """By binding, then by kind."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True):
     """All differences of one site, and what was compared."""
 
     differences: tuple[Difference, ...]
@@ -58,8 +57,7 @@ class Comparison:
     present: ByService[Address, Present]
 
 
-@dataclass(slots=True)
-class Known:
+class Known(Struct):
     """What moved in each service the last time, and in which shares: it is looked for again when one is another."""
 
     present: ByService[Address, Present] = field(default_factory=lambda: ByService({}))

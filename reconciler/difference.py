@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from providers.base import Present
 from specs.model import Address, Resource
@@ -21,13 +22,11 @@ class Origin(StrEnum):
     FOLLOWS = "follows"
 
 
-@dataclass(frozen=True, slots=True)
-class Nothing:
+class Nothing(Struct, frozen=True):
     """The property is not there at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
+class Later(Struct, frozen=True):
     """The value is known only after apply."""
 
 
@@ -36,8 +35,7 @@ LATER = Later()
 Side: TypeAlias = "Value | Nothing | Later"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """One property that differs: what is there, what is wanted, and why."""
 
     name: str
@@ -48,8 +46,7 @@ class Change:
     """Whether the kind cannot change it in place."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class Missing(Struct, frozen=True, kw_only=True):
     """Wanted and not there."""
 
     resource: Resource
@@ -62,8 +59,7 @@ class Missing:
         return self.resource.address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
+class Changed(Struct, frozen=True, kw_only=True):
     """There, but not as wanted."""
 
     resource: Resource
@@ -89,8 +85,7 @@ class Changed:
         return self.lost_with is not None or any(change.replaces for change in self.changes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recognised:
+class Recognised(Struct, frozen=True, kw_only=True):
     """There as wanted and marked as ours, but not in the records, or its record is out of date."""
 
     resource: Resource
@@ -102,8 +97,7 @@ class Recognised:
         return self.resource.address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surplus:
+class Surplus(Struct, frozen=True, kw_only=True):
     """Ours and there, but not wanted."""
 
     present: Present
@@ -118,8 +112,7 @@ class Surplus:
         return self.present.address
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Struct, frozen=True):
     """In the records, neither wanted nor there: only the record is left."""
 
     item: Item
@@ -130,8 +123,7 @@ class Gone:
         return self.item.address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unseen:
+class Unseen(Struct, frozen=True, kw_only=True):
     """Nothing can be said: the system did not answer for it."""
 
     address: Address

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from deepdiff import DeepDiff
+from msgspec import Struct
 
 from reconciler.difference import NOTHING, Nothing
 from reconciler.shown import Shown
@@ -16,8 +16,7 @@ _MOST = 400
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detail:
+class Detail(Struct, frozen=True, kw_only=True):
     """One place inside a value: the way there, and what it was and will be."""
 
     path: str

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reconciler.difference import Later, Unseen
 from reconciler.step import Action, Reason, Step
 from specs.model import Address, parse_address
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A step that is called for but will not be done, and why."""
 
     step: Step
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Switches:
+class Switches(Struct, frozen=True, kw_only=True):
     """What may be done to a service without asking."""
 
     prune: bool = False
@@ -30,8 +29,7 @@ class Switches:
     """Do what git changed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """Which part of the differences a plan may act on."""
 
     switches: Mapping[str, Switches] = field(default_factory=dict)

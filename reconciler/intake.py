@@ -22,13 +22,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socket import socket
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from msgspec import Struct, field
 
 from reconciler.intake_messages import Find, MessageError, News, path_parts, read_alertmanager, read_kapacitor
 from specs.errors import ReconcilerError, SettingsError
@@ -54,8 +55,7 @@ _CLOCK_SECONDS = 300
 """How old a signature may be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class Desk(Struct, frozen=True, kw_only=True):
     """What the intake needs of the loop."""
 
     secret: Callable[[], str]
@@ -197,8 +197,7 @@ class Intake(HTTPServer):
             self._room.release()
 
 
-@dataclass(slots=True)
-class _Refusals:
+class _Refusals(Struct):
     """Counts what was refused, so that a flood of it does not flood the log."""
 
     _minute: int = 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
+
+from msgspec import Struct
 
 from reconciler.alerts_check import firing_id, rule_detail
 from specs.errors import ReconcilerError
@@ -30,8 +31,7 @@ class MessageError(ReconcilerError):
     """A message cannot be taken; says why, in words for its sender."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(Struct, frozen=True, kw_only=True):
     """An alert that may be told of from outside, and where it belongs."""
 
     rule: Rule
@@ -41,8 +41,7 @@ class Known:
     """The commit that is applied now."""
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(Struct, frozen=True):
     """What a message says: alerts that began and alerts that ended."""
 
     firings: tuple[Firing, ...] = ()

@@ -6,7 +6,8 @@ Nothing is believed for being kept: each value is used again only while all that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reconciler.desire import Wish
 from reconciler.desires import Desires
@@ -17,8 +18,7 @@ from specs.shares import ByService
 from state.store import Item, Store
 
 
-@dataclass(frozen=True, slots=True)
-class _Compared:
+class _Compared(Struct, frozen=True):
     """A comparison, and of what."""
 
     desired: Desired
@@ -36,8 +36,7 @@ class _Compared:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Recorded:
+class _Recorded(Struct, frozen=True):
     """An inventory, and the states the store said it was in before it was read."""
 
     state: str
@@ -46,8 +45,7 @@ class _Recorded:
     items: ByService[Address, Item]
 
 
-@dataclass(slots=True)
-class Kept:
+class Kept(Struct):
     """What earlier turns worked out; one thread at a time asks about one site."""
 
     _desires: Desires = field(default_factory=Desires)

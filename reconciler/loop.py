@@ -11,9 +11,10 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event, RLock
+
+from msgspec import Struct, field
 
 from providers.registry import connect
 from reconciler.alerts_service import Alerts, Surroundings
@@ -44,8 +45,7 @@ _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _WELL = frozenset({Ending.QUIET, Ending.DONE})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Goal:
+class _Goal(Struct, frozen=True, kw_only=True):
     """What all sites are brought to: one commit, read."""
 
     reading: Reading
@@ -60,8 +60,7 @@ class _Goal:
         return self.reading.commit[:12]
 
 
-@dataclass(slots=True)
-class _Pace:
+class _Pace(Struct):
     """When the next turn of a site is due."""
 
     due: datetime = _EVER

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, TypeVar
+
+from msgspec import Struct, field
 
 from specs.model import Budget
 
 Waiting = TypeVar("Waiting")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(Struct, frozen=True, kw_only=True):
     """How hard apply tries."""
 
     attempts: int = 5
@@ -34,8 +34,7 @@ class Patience:
         return max(jittered, asked.total_seconds() if asked else 0.0)
 
 
-@dataclass(slots=True)
-class Lane(Generic[Waiting]):
+class Lane(Struct, Generic[Waiting]):
     """The call budget of one binding, and who waits for it."""
 
     budget: Budget
@@ -61,8 +60,7 @@ class Lane(Generic[Waiting]):
         self._busy -= 1
 
 
-@dataclass(slots=True)
-class Room(Generic[Waiting]):
+class Room(Struct, Generic[Waiting]):
     """Who found no room in one binding while the plan still removes something there."""
 
     leaving: int = 0

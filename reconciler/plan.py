@@ -7,8 +7,9 @@ says and nothing else. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from providers.base import Finding, Kind
 from reconciler.diff import Comparison, Seen
@@ -34,8 +35,7 @@ class StalePlanError(PlanError):
     """The world or the branch has moved since the plan was made."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """Everything one run for one site would do, and everything it would not and why."""
 
     site: str
@@ -67,8 +67,7 @@ class Plan:
         return sum(step.action is action for step in self.steps)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """What a plan is made from."""
 
     desired: Desired

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from reconciler.choice import Choice, choice_of
 from reconciler.plan import PlanError
@@ -16,8 +18,7 @@ _MAX_BYTES = 500_000_000
 _OPTIONS = "made_with"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanFile:
+class PlanFile(Struct, frozen=True, kw_only=True):
     """What `plan --out` wrote."""
 
     document: Document

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from providers.base import Finding, Kind, Present
 from reconciler.diff import Seen
@@ -16,8 +18,7 @@ from specs.model import Address, Resource, parse_address
 from specs.values import Properties
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PropertyView:
+class PropertyView(Struct, frozen=True, kw_only=True):
     """One property that differs, or one of something that comes or goes."""
 
     name: str
@@ -28,8 +29,7 @@ class PropertyView:
     replaces: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepView:
+class StepView(Struct, frozen=True, kw_only=True):
     """One step, and what may be seen of it."""
 
     step: Step
@@ -41,8 +41,7 @@ class StepView:
     """What else is known of what is there; only where somebody asked for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriftView:
+class DriftView(Struct, frozen=True, kw_only=True):
     """One resource the world moved: from what was applied to what is seen."""
 
     address: Address
@@ -52,16 +51,14 @@ class DriftView:
     changes: tuple[PropertyView, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldView:
+class HeldView(Struct, frozen=True, kw_only=True):
     """A step that will not be done, and why."""
 
     view: StepView
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanView:
+class PlanView(Struct, frozen=True, kw_only=True):
     """Everything that is shown of a plan for one site."""
 
     site: str
@@ -126,8 +123,7 @@ def observed_digest(seen: Seen) -> str:
     return total.hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class _Viewer:
+class _Viewer(Struct, frozen=True):
     kinds: Mapping[str, Mapping[str, Kind]]
     present: Mapping[Address, Present]
     """What is there and stays; attributes of anything else are known later."""

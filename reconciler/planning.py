@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.choice import Choice
 from reconciler.plan import Plan
@@ -15,8 +17,7 @@ from specs.errors import ReconcilerError
 from specs.model import Address, parse_address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class Planned(Struct, frozen=True, kw_only=True):
     """One site, looked at and planned."""
 
     site: str

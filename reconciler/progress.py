@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.order import Operation
 from state.store import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """An operation's first call begins."""
 
     operation: Operation
 
 
-@dataclass(frozen=True, slots=True)
-class Retrying:
+class Retrying(Struct, frozen=True):
     """A call failed and will be made again."""
 
     operation: Operation
@@ -25,16 +24,14 @@ class Retrying:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Settling:
+class Settling(Struct, frozen=True):
     """The call was taken, and what it made is not healthy yet; or it waits for room."""
 
     operation: Operation
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """An operation ended, well or not."""
 
     operation: Operation
@@ -47,8 +44,7 @@ Progress = Started | Retrying | Settling | Finished
 Listener = Callable[[Progress], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """How every operation of a plan ended."""
 
     site: str

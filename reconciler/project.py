@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from msgspec import Struct
+
 from providers.registry import connect
 from reconciler.connections import Connections
 from reconciler.secrets import Secrets
@@ -33,8 +35,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """Where specs, state and world of a command are."""
 
     directory: Path
@@ -51,8 +52,7 @@ class Place:
         return self.directory / STATE_FOLDER
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(Struct, frozen=True, kw_only=True):
     """What one commit says, faults included."""
 
     settings: Settings
@@ -174,8 +174,7 @@ class Project:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Unwritten:
+class _Unwritten(Struct, frozen=True):
     """A cache that keeps nothing new."""
 
     store: Store

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -13,6 +12,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor  # type: ignore[import
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]  # it ships no types
 from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]  # it ships no types
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]  # it ships no types
+from msgspec import Struct
 
 from reconciler.cron import read_cron
 from reconciler.settings import Timing, Window
@@ -60,8 +60,7 @@ class Clockwork:
         self._scheduler.shutdown(wait=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(Struct, frozen=True):
     """How long a site is left alone after failed runs."""
 
     failures: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class Secrets:
 
     def unseal(self, secret: Secret) -> Secret:
         """Give the secret with its text."""
-        return replace(secret, text=self._text(secret.name))
+        return secret.unsealed(self._text(secret.name))
 
     def _text(self, name: str) -> str:
         if not _NAME.fullmatch(name):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
+
+from msgspec import Struct, field
 
 FILE = "reconciler.yaml"
 """Where settings stand in the spec repository."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Struct, frozen=True, kw_only=True):
     """When the loop may apply: a cron expression for its start, and how long it lasts."""
 
     start: str
@@ -24,8 +24,7 @@ class Window:
     """Whose clock `start` is read on, e.g. `Europe/London`; summer time counts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sync:
+class Sync(Struct, frozen=True, kw_only=True):
     """What the loop may do on its own; `apply` by hand does what its plan shows."""
 
     auto_apply: bool = False
@@ -38,8 +37,7 @@ class Sync:
     """When the loop may apply; empty: always."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breaker:
+class Breaker(Struct, frozen=True, kw_only=True):
     """Stops a plan in which too much would vanish or be deleted."""
 
     share: float = 0.2
@@ -48,8 +46,7 @@ class Breaker:
     """Number of resources; both must be exceeded."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(Struct, frozen=True, kw_only=True):
     """How often the loop looks."""
 
     poll: timedelta = timedelta(seconds=30)
@@ -63,8 +60,7 @@ class Timing:
     longest_backoff: timedelta = timedelta(minutes=10)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alerting:
+class Alerting(Struct, frozen=True, kw_only=True):
     """How far alerts may change specs on their own."""
 
     mode: str = "commit"
@@ -79,8 +75,7 @@ class Alerting:
     """How far back that is counted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteSettings:
+class SiteSettings(Struct, frozen=True, kw_only=True):
     """What holds for one site, or for all sites where a site says nothing of its own."""
 
     sync: Sync = field(default_factory=Sync)
@@ -93,8 +88,7 @@ class SiteSettings:
     """Provider calls at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """Everything `reconciler.yaml` can say; every field is optional."""
 
     id: str = ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from providers.base import Finding, Health, Present
 from reconciler.difference import Difference, Gone, Recognised, Unseen
@@ -36,8 +38,7 @@ class Sync(StrEnum):
 _SYNC_FROM_BEST = (Sync.SYNCED, Sync.OUT_OF_SYNC, Sync.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceStatus:
+class ServiceStatus(Struct, frozen=True, kw_only=True):
     """One service on one site."""
 
     name: str
@@ -55,8 +56,7 @@ class ServiceStatus:
         return self.sync is Sync.SYNCED and self.health is Health.HEALTHY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Records:
+class Records(Struct, frozen=True, kw_only=True):
     """What the store knows beside the inventory, of one site or of all."""
 
     runs: tuple[Run, ...] = ()
@@ -77,8 +77,7 @@ class Records:
         return next((s for s in self.suspensions if (s.site, s.service) == (site, service)), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteStatus:
+class SiteStatus(Struct, frozen=True, kw_only=True):
     """One site, with everything on it."""
 
     name: str
@@ -166,8 +165,7 @@ def worst(healths: Iterable[Health]) -> Health:
     return max(healths, key=_FROM_BEST.index, default=Health.HEALTHY)
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(Struct):
     """What is counted for one service."""
 
     resources: int = 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from providers.base import Present
 from reconciler.difference import Change
@@ -42,8 +43,7 @@ class Reason(StrEnum):
     RECORD_ONLY = "only its record is left"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """One thing to do to one resource."""
 
     address: Address

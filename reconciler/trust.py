@@ -10,8 +10,10 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from reconciler.project import Place, Reading
 from specs.errors import RepositoryError
@@ -25,8 +27,7 @@ _RUNS = 200
 """Runs that are looked at for what was applied last."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Demand:
+class _Demand(Struct, frozen=True):
     """Who has to have signed what is applied, and the last commit that said so."""
 
     signers: str

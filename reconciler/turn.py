@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from providers.base import Finding, Provider, Scope, Snapshot
 from reconciler import chronicle
@@ -40,8 +42,7 @@ RUNS_KEPT = 1000
 """How many runs of a site are remembered, with their journals."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class Ground(Struct, frozen=True, kw_only=True):
     """What every turn stands on: one commit, read, and everything needed to act on it."""
 
     repository: str
@@ -57,8 +58,7 @@ class Ground:
     patience: Patience = Patience()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(Struct, frozen=True, kw_only=True):
     """One site as wanted, as applied and as seen at one moment."""
 
     desired: Desired

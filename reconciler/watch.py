@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reconciler.lines import count
 from reconciler.project import Place, Reading, open_repository, read_tree
@@ -23,8 +24,7 @@ _MOST_SHOWN = 20
 """Diagnostics of an invalid commit that are logged."""
 
 
-@dataclass(slots=True)
-class Watch:
+class Watch(Struct):
     """What is known of the branch; used by one thread at a time."""
 
     place: Place

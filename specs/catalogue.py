@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol, cast
+
+from msgspec import Struct, field
 
 from specs.codec import (
     Json,
@@ -30,8 +31,7 @@ from specs.tosca.wording import suggest
 from specs.tree import Cache, Tree
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Catalogue:
+class Catalogue(Struct, frozen=True, kw_only=True):
     """What a commit says; of use only without errors, see `raise_if_invalid`."""
 
     commit: str
@@ -63,8 +63,7 @@ class _Compiler(Protocol):
     def judge(self, entries: Mapping[str, Json]) -> frozenset[str]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Shelved:
+class _Shelved(Struct, frozen=True):
     """One document as it was read last."""
 
     entry: Json
@@ -73,8 +72,7 @@ class _Shelved:
     """By site."""
 
 
-@dataclass(slots=True)
-class Shelf:
+class Shelf(Struct):
     """What was decoded last, for whoever reads one commit after another: only what has changed is decoded again."""
 
     documents: Mapping[str, _Shelved] = field(default_factory=dict)

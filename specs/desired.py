@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from specs.model import Address, Resource
 from specs.shares import ByService, Share, service_of
 
 
-@dataclass(frozen=True, kw_only=True)
-class Desired:
+class Desired(Struct, frozen=True, kw_only=True, dict=True):
     """What one commit wants on one site."""
 
     site: str

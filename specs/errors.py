@@ -20,8 +20,9 @@ Messages say what, where and what now, and end without a full stop.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class ReconcilerError(Exception):
@@ -48,8 +49,7 @@ class Severity(StrEnum):
     HINT = "hint"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True, order=True):
     """One fault or hint: where it is, what it is and what to do.
 
     `line` and `column` count from 1; 0 means the whole file.

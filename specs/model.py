@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, cached_property
 from typing import NewType
+
+from msgspec import Struct, field
 
 from specs.values import Properties, Reference, Secret, Value, digest, expressions
 
@@ -31,8 +32,7 @@ _ADDRESS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AddressParts:
+class AddressParts(Struct, frozen=True):
     """An address taken apart; `cluster` and `name` are empty and `index` is -1 where they are absent."""
 
     site: str
@@ -103,8 +103,7 @@ class Role(StrEnum):
     MONITORING = "monitoring"
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """Where something is written: file, and line and column from 1."""
 
     file: str
@@ -112,8 +111,7 @@ class Position:
     column: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capacity:
+class Capacity(Struct, frozen=True, kw_only=True):
     """What a cluster offers or an endpoint takes."""
 
     vcpus: float = 0
@@ -128,8 +126,7 @@ class Capacity:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
+class Cluster(Struct, frozen=True, kw_only=True):
     """A place of a site that can host endpoints."""
 
     name: str
@@ -143,8 +140,7 @@ class Cluster:
     position: Position = Position("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Switch:
+class Switch(Struct, frozen=True, kw_only=True):
     """A switch of the site's fabric."""
 
     name: str
@@ -153,8 +149,7 @@ class Switch:
     position: Position = Position("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(Struct, frozen=True, kw_only=True):
     """A cable between two ports; `source` and `target` are names of switches or clusters."""
 
     name: str
@@ -169,16 +164,14 @@ class Link:
     position: Position = Position("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(Struct, frozen=True, kw_only=True):
     """How many calls a provider may make: at once, and in a second (0 = as many as it can)."""
 
     concurrency: int = 8
     calls_per_second: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Binding:
+class Binding(Struct, frozen=True, kw_only=True):
     """One provider plugin, configured for one site."""
 
     name: str
@@ -191,8 +184,7 @@ class Binding:
     position: Position = Position("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class Site(Struct, frozen=True, kw_only=True):
     """One replica: its places, its fabric and the providers that serve it."""
 
     name: str
@@ -223,8 +215,7 @@ class LifecycleState(StrEnum):
         return order.index(self) >= order.index(other)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requirement:
+class Requirement(Struct, frozen=True, kw_only=True):
     """What a node needs of another node of the service; `node` is its name, empty when left open."""
 
     name: str
@@ -240,8 +231,7 @@ class Requirement:
         return type_name in self.types
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
+class Artifact(Struct, frozen=True, kw_only=True):
     """A file that belongs to a node, e.g. an image or a script; `content` is set for text in the repository."""
 
     name: str
@@ -251,8 +241,7 @@ class Artifact:
     properties: Properties = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class Operation(Struct, frozen=True, kw_only=True):
     """One operation of an interface, e.g. `Standard.create`, with its script and inputs."""
 
     name: str
@@ -263,8 +252,7 @@ class Operation:
     inputs: Properties = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(Struct, frozen=True, kw_only=True):
     """One node template of a service, its functions resolved as far as git alone allows."""
 
     name: str
@@ -288,8 +276,7 @@ class Node:
         return self.metadata.get("protect", "").lower() == "true"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trigger:
+class Trigger(Struct, frozen=True, kw_only=True):
     """When a policy acts (`condition`, `event`) and what it then does (`action`), as written."""
 
     name: str
@@ -299,8 +286,7 @@ class Trigger:
     position: Position = Position("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """A policy of a service spec or an alerts spec."""
 
     name: str
@@ -315,8 +301,7 @@ class Policy:
         return type_name in self.types
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Struct, frozen=True, kw_only=True):
     """Nodes that policies speak of together."""
 
     name: str
@@ -325,8 +310,7 @@ class Group:
     properties: Properties = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteSelector:
+class SiteSelector(Struct, frozen=True, kw_only=True):
     """Which sites a service runs on: named ones, those with all `labels`, or every one."""
 
     names: tuple[str, ...] = ()
@@ -340,8 +324,7 @@ class SiteSelector:
         return bool(self.labels) and self.labels.items() <= site.labels.items()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(Struct, frozen=True, kw_only=True):
     """One service spec, compiled with the inputs of one site."""
 
     name: str
@@ -356,8 +339,7 @@ class Service:
     position: Position = Position("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alerts:
+class Alerts(Struct, frozen=True, kw_only=True):
     """One alerts spec: its chain, its instance and its policies, as written."""
 
     name: str
@@ -367,8 +349,7 @@ class Alerts:
     position: Position = Position("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True, kw_only=True):
     """One deployed instance of a node; nodes without a place (networks) have an empty cluster."""
 
     site: str
@@ -386,8 +367,7 @@ class Endpoint:
         return subject(self.site, self.service, self.node, self.cluster, self.index)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
+class Deployment(Struct, frozen=True, kw_only=True):
     """One service placed on one site: what providers turn into resources.
 
     `endpoints` are in the order of their subjects; unplaced ones are not among them.
@@ -407,8 +387,7 @@ class Deployment:
 # --- resources -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resource:
+class Resource(Struct, frozen=True, kw_only=True, dict=True):
     """One thing a provider manages.
 
     `requires` and references may name a *subject* instead of an address: linking replaces it by the

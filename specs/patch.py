@@ -6,9 +6,10 @@ Policies return a `SpecPatch`; they see no files. `patched` finds where the valu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from specs.errors import ReconcilerError, Severity
 from specs.model import LifecycleState
@@ -46,8 +47,7 @@ def way(subject: str, *, up: bool) -> str:
     return f"{'+' if up else '-'}{subject}"
 
 
-@dataclass(frozen=True, slots=True)
-class StateSet:
+class StateSet(Struct, frozen=True):
     """The wanted lifecycle state of a function on a cluster."""
 
     node: str
@@ -69,8 +69,7 @@ class StateSet:
         return f"{self.node} on {self.cluster} from {self.before} to {self.after}"
 
 
-@dataclass(frozen=True, slots=True)
-class CountSet:
+class CountSet(Struct, frozen=True):
     """How many instances of a node there are on each of its clusters."""
 
     node: str
@@ -94,8 +93,7 @@ class CountSet:
 Change = StateSet | CountSet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
+class Reason(Struct, frozen=True, kw_only=True):
     """Why: the alert and what it saw."""
 
     id: str
@@ -114,8 +112,7 @@ class Reason:
     """The query that gave the value, or where to look it up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecPatch:
+class SpecPatch(Struct, frozen=True, kw_only=True):
     """A bounded change of one service spec, and its reason."""
 
     service: str

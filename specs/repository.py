@@ -11,13 +11,13 @@ import getpass
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
 import pygit2
+from msgspec import Struct
 from pygit2.enums import RepositoryOpenFlag, SortMode
 
 from specs.errors import RepositoryError
@@ -38,16 +38,14 @@ _LATEST = 253_402_300_799
 """The last second of the year 9999."""
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
+class Author(Struct, frozen=True):
     """Who makes a commit."""
 
     name: str
     email: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
+class Commit(Struct, frozen=True, kw_only=True):
     """One commit of the history, its text made fit to print."""
 
     id: str

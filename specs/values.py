@@ -17,14 +17,15 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TypeAlias, cast
 
+from msgspec import Struct
+
 from specs.errors import FunctionError
 
 Value: TypeAlias = "bool | int | float | str | Reference | Secret | Call | Sequence[Value] | Mapping[str, Value] | None"
 Properties: TypeAlias = Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Reference:
+class Reference(Struct, frozen=True, order=True):
     """An attribute of another resource, e.g. `Reference("bristol/shop/db:sandpit.server", "private_address")`.
 
     `target` is an address, or a subject (an address without its type), which linking turns into
@@ -44,9 +45,12 @@ class Secret:
     digest: str = ""
     text: str = field(default="", repr=False, compare=False)
 
+    def unsealed(self, text: str) -> Secret:
+        """Give it with its text."""
+        return Secret(self.name, self.digest, text)
 
-@dataclass(frozen=True, slots=True)
-class Call:
+
+class Call(Struct, frozen=True):
     """A TOSCA function over arguments of which some are known only later."""
 
     function: str

@@ -6,14 +6,13 @@ A migration that was released is never edited: a change of the tables is a new o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from state.database import Database
 from state.store import StoreError
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(Struct, frozen=True):
     """One step from the version before to `version`."""
 
     version: int

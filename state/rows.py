@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import cast
 
 from specs.values import Properties, Value, decode, encode
@@ -139,39 +138,21 @@ def item_row(item: Item) -> tuple[Cell, ...]:
     )
 
 
-_new_item = partial(object.__new__, Item)
-(
-    _set_address,
-    _set_binding,
-    _set_provider_id,
-    _set_digest,
-    _set_properties,
-    _set_requires,
-    _set_protect,
-    _set_seen,
-    _set_commit,
-    _set_updated_at,
-) = (getattr(Item, column.name).__set__ for column in fields(Item))
-
-
 def item_of(row: Row) -> Item:
-    """Read a row of `ITEMS`.
-
-    Fills the slots one by one: a third of what the constructor of a frozen class takes, 20,000 times.
-    """
-    address, binding, provider_id, digest, properties, requires, protect, seen, commit, updated_at = row
-    item = _new_item()
-    _set_address(item, address)
-    _set_binding(item, binding)
-    _set_provider_id(item, provider_id)
-    _set_digest(item, digest)
-    _set_properties(item, StoredProperties(properties))
-    _set_requires(item, tuple(requires.split()))
-    _set_protect(item, protect == 1)
-    _set_seen(item, seen)
-    _set_commit(item, commit)
-    _set_updated_at(item, datetime.fromisoformat(updated_at))
-    return item
+    """Read a row of `ITEMS`."""
+    address, binding, provider_id, digest, properties, requires, protect, seen, revision, updated_at = row
+    return Item(
+        address=address,
+        binding=binding,
+        provider_id=provider_id,
+        digest=digest,
+        properties=StoredProperties(properties),
+        requires=tuple(requires.split()),
+        protect=protect == 1,
+        seen=seen,
+        commit=revision,
+        updated_at=datetime.fromisoformat(updated_at),
+    )
 
 
 def entry_row(entry: Entry) -> tuple[Cell, ...]:

@@ -7,9 +7,10 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+
+from msgspec import Struct
 
 from specs.values import Properties, decode, encode
 from state.store import StoreError
@@ -22,8 +23,7 @@ CREATE TABLE IF NOT EXISTS rules (
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class Watched(Struct, frozen=True, kw_only=True):
     """One rule in the book, and whose it is."""
 
     id: str

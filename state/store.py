@@ -7,10 +7,11 @@ belongs to the thread that opened it. Every method is one transaction.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from specs.errors import ReconcilerError
 from specs.model import Address
@@ -22,8 +23,7 @@ class StoreError(ReconcilerError):
     """The store is unreachable, newer than this program or damaged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(Struct, frozen=True, kw_only=True):
     """One object that is ours: what we last wrote to it and what it needed."""
 
     address: Address
@@ -51,8 +51,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One line of the journal: an intent, and later its outcome."""
 
     id: str
@@ -67,8 +66,7 @@ class Entry:
     ended_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True):
     """One turn for one site."""
 
     id: str
@@ -84,8 +82,7 @@ class Run:
     ended_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lock:
+class Lock(Struct, frozen=True, kw_only=True):
     """Who works on a site: a person's or a machine's process."""
 
     site: str
@@ -109,8 +106,7 @@ class LockedError(StoreError):
         self.lock = lock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suspension:
+class Suspension(Struct, frozen=True, kw_only=True):
     """A person's wish that the loop leaves a site (or one service of it) alone."""
 
     site: str
@@ -128,8 +124,7 @@ class AlertStatus(StrEnum):
     FIRING = "firing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertState:
+class AlertState(Struct, frozen=True, kw_only=True):
     """What the evaluator remembers of one rule on one site."""
 
     site: str
@@ -149,8 +144,7 @@ class AlertState:
     fired_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Firing:
+class Firing(Struct, frozen=True, kw_only=True):
     """One alert that went off, and what became of it; open ones wait for a decision."""
 
     id: str

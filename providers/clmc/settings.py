@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
+
+from msgspec import Struct, field
 
 from providers.base import PermanentError
 from specs.model import Binding, Site
@@ -26,8 +27,7 @@ _URL = re.compile(r"https?://[^\s/@]+(/\S*)?")
 _SECRET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KapacitorPlace:
+class KapacitorPlace(Struct, frozen=True, kw_only=True):
     """Where Kapacitor is, and how it reaches us."""
 
     url: str
@@ -43,8 +43,7 @@ class KapacitorPlace:
         return f"Kapacitor {self.url}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """How one binding watches."""
 
     metrics: MetricsPlace = field(default_factory=MetricsPlace)

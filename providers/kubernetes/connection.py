@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol, cast
 from urllib.parse import urlencode
+
+from msgspec import Struct, field
 
 from providers.kubernetes.errors import Answer, failure
 from providers.kubernetes.naming import Json
@@ -21,8 +22,7 @@ APPLY = "application/apply-patch+yaml"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True):
     """One request."""
 
     method: str = "GET"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from providers.kubernetes.connection import Call, Connection
 from providers.kubernetes.errors import Gone
 from providers.kubernetes.kinds import BY_RESOURCE, FORMS, Form
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(Struct, frozen=True):
     """A resource as one server offers it."""
 
     form: Form

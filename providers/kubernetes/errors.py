@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from providers.base import PermanentError, ProviderError, QuotaExceeded, TransientError
 
@@ -41,8 +42,7 @@ class Forbidden(PermanentError):  # noqa: N818
     """Our user may not do this; another may."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A field another manager owns."""
 
     manager: str
@@ -57,8 +57,7 @@ class Claimed(PermanentError):  # noqa: N818
         self.claims = claims
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A failure as it came."""
 
     status: int

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.base import PermanentError
 
 _ID = re.compile(r"(?P<cluster>[^:/]+):(?P<resource>[^/]+)/(?P<namespace>[^/]*)/(?P<name>[^/#]+)#(?P<uid>.+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """One object, the one that has this uid and no successor of the same name."""
 
     cluster: str

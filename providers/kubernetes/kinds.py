@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from providers.base import Kind
 
@@ -16,8 +17,7 @@ _ROLLOUT = timedelta(minutes=12)
 """Longer than Kubernetes itself waits for the progress of a rollout, so that its own verdict comes first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class Form(Struct, frozen=True, kw_only=True):
     """How Kubernetes knows a kind."""
 
     kind: str

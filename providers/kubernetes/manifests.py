@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.base import PermanentError
 from providers.kubernetes.place import Place, standing
@@ -43,8 +44,7 @@ _CLUSTER_WIDE = frozenset(
 _DEFINITION = "CustomResourceDefinition"
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(Struct, frozen=True):
     """One object of a manifest."""
 
     where: str

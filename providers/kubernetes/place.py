@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.base import PermanentError
 from providers.kubernetes.naming import CLUSTER, NODE, SERVICE, dns_label, label_value
@@ -43,8 +45,7 @@ class Layout:
                 self.callers.setdefault(target, []).append(node)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """One node on one cluster, where its resources are made."""
 
     layout: Layout

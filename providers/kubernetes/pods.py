@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from providers.base import Health, ProviderError
 from providers.kubernetes.connection import Call
@@ -23,8 +24,7 @@ _STUCK = timedelta(minutes=10)
 """After that a pod of a set without a deadline of its own has failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Trouble:
+class _Trouble(Struct, frozen=True):
     """What is wrong with a pod."""
 
     pod: Json

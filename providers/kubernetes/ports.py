@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.kubernetes.naming import dns_label
 from specs.model import Node
 from specs.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(Struct, frozen=True):
     """One port: what clients ask for, where it leads to, and what it speaks."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from providers.base import Health, Mark, Present
 from providers.kubernetes.discovery import Served
@@ -28,8 +29,7 @@ CHANGED = "changed in the cluster"
 """Stands in the place of a secret's digest when its content is not what we wrote."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(Struct, frozen=True, kw_only=True):
     """A live object that carries our mark."""
 
     served: Served

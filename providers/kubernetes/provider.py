@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import ClassVar
+
+from msgspec import Struct
 
 from providers.base import (
     Context,
@@ -35,8 +36,7 @@ from providers.kubernetes.watching import Keeper
 from specs.model import Address, Deployment, Resource, Role, Site, parse_address
 
 
-@dataclass(frozen=True, slots=True)
-class _Backend:
+class _Backend(Struct, frozen=True):
     """What we do at one API server."""
 
     server: Server

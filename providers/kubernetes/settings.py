@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from providers.base import PermanentError
 from specs.model import Binding, Cluster, Site
@@ -17,8 +18,7 @@ _BINDING = (*_PLACE, "manifests", "progress_deadline", "force")
 OWN_NAMESPACE = "{service}-{cluster}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Access:
+class Access(Struct, frozen=True, order=True):
     """How to reach an API server; equal values share a connection."""
 
     kubeconfig: str = ""
@@ -34,8 +34,7 @@ class Access:
         return f"context {self.context or '(current)'} of {self.kubeconfig or 'the default kubeconfig'}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
+class Spot(Struct, frozen=True, kw_only=True):
     """One cluster of the site: where it is in Kubernetes."""
 
     access: Access = Access()
@@ -52,8 +51,7 @@ class Spot:
         return "{service}" not in self.namespace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """How one binding works."""
 
     spots: Mapping[str, Spot]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from providers.base import Finding, Foreign, Health, PermanentError, Present, ProviderError, Scope
 from providers.kubernetes.discovery import Served
@@ -27,8 +29,7 @@ _MOST_EXPLAINED = 10
 """Workloads on their way whose pods are asked in one look; of those that have failed, all are."""
 
 
-@dataclass(slots=True)
-class View:
+class View(Struct):
     """What one server answered."""
 
     present: list[Present] = field(default_factory=list)
@@ -37,8 +38,7 @@ class View:
     findings: list[Finding] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """What was made of an object, as long as neither it nor the wish changes."""
 
     version: str

@@ -13,10 +13,11 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from time import monotonic
 from typing import Final
+
+from msgspec import Struct, field
 
 from providers.base import PermanentError, ProviderError, Scope
 from providers.kubernetes.connection import METADATA_LIST, Call, Stream
@@ -43,8 +44,7 @@ _NO_MATTER: Final = ("managedFields", "resourceVersion", "generation")
 _METADATA: Final = METADATA_LIST.replace("PartialObjectMetadataList", "PartialObjectMetadata")
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(Struct, frozen=True):
     """One object: small, because thousands are kept."""
 
     version: int
@@ -53,8 +53,7 @@ class _Kept:
     """Digest of all that people or specs say; status is left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Time:
+class Time(Struct, frozen=True):
     """How a watch knows the time and lets it pass."""
 
     now: Callable[[], float] = monotonic
@@ -253,8 +252,7 @@ class Keep:
         return before is None or before.matter != after.matter
 
 
-@dataclass(slots=True)
-class Keeper:
+class Keeper(Struct):
     """All that is watched at one API server; a resource is watched from the first time it is asked for."""
 
     server: Server

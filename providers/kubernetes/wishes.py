@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from providers.base import PermanentError
 from specs.model import Node
@@ -15,8 +16,7 @@ _WORDS = {"autoscale": {"min", "max", "cpu"}, "service_account": {"token", "name
 """Of mappings that are not merged into what Kubernetes knows itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class Wishes(Struct, frozen=True, kw_only=True):
     """Corrections to what the provider makes of a node; `pod`, `container`, `service` and `ingress` are merged in."""
 
     pod: Properties = field(default_factory=dict)
@@ -44,8 +44,8 @@ class Wishes:
 def read_wishes(node: Node, where: str) -> Wishes:
     """Read the property `kubernetes` of a node; `PermanentError` for what nobody understands."""
     said = node.properties.get("kubernetes") or {}
-    known = Wishes.__dataclass_fields__
-    if not isinstance(said, Mapping) or (said.keys() - known.keys()):
+    known = Wishes.__struct_fields__
+    if not isinstance(said, Mapping) or (said.keys() - {*known}):
         raise PermanentError(f"{where}: kubernetes is {said!r}; write a mapping of {', '.join(known)}")
     found: dict[str, Value] = dict(said)
     if found.get("ingress", {}) is False:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.base import PermanentError
 from providers.kubernetes.naming import dns_label
@@ -24,8 +25,7 @@ _SECRET = "secret"  # noqa: S105 — the name of a volume
 _STATE = "state"
 
 
-@dataclass(frozen=True, slots=True)
-class _Setting:
+class _Setting(Struct, frozen=True):
     """One piece of configuration: an environment variable, or a file if it has a path."""
 
     key: str

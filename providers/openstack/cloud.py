@@ -10,14 +10,13 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from threading import Lock
 from time import monotonic
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from providers.answers import page_of, parsed, understood
 from providers.base import PermanentError, ProviderError, TransientError
@@ -61,8 +60,7 @@ _ROOTS = {
 _HEADERS = {Service.COMPUTE: {"OpenStack-API-Version": f"compute {MICROVERSION}"}}
 
 
-@dataclass(frozen=True, slots=True)
-class _Session:
+class _Session(Struct, frozen=True):
     """A signed-in session and what the catalogue told."""
 
     session: Any

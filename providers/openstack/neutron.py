@@ -6,8 +6,9 @@ All of them carry their mark as description: it is written with the object, whil
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
+
+from msgspec import Struct
 
 from providers.base import Health
 from providers.openstack.cloud import Json
@@ -22,8 +23,7 @@ def _nothing(row: Json, sight: Sight) -> dict[str, Value]:
     return {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class Form(Struct, frozen=True, kw_only=True):
     """One kind: where it is, and how its properties are called there."""
 
     kind: str

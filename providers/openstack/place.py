@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.openstack.settings import Settings, Zone
 from specs.model import (
@@ -119,8 +120,7 @@ def _leads(needs: Mapping[str, set[str]], start: str, end: str) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """One endpoint with its node, where its resources are made."""
 
     layout: Layout

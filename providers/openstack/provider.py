@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from operator import attrgetter
 from threading import Lock
 from typing import ClassVar
 
-from msgspec import Raw
+from msgspec import Raw, Struct, field
 
 from providers.answers import understood
 from providers.base import (
@@ -51,8 +50,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
 """Kind → kinds whose lists it is read with; those are read first."""
 
 
-@dataclass(slots=True)
-class _View:
+class _View(Struct):
     """What one look brought."""
 
     present: list[Present] = field(default_factory=list)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from ipaddress import ip_network
+
+from msgspec import Struct, field
 
 from providers.base import PermanentError
 from specs.model import Binding, Cluster, Site
@@ -20,8 +21,7 @@ QOS_CLASSES: Mapping[str, float] = {"GOLD": 100.0, "SILVER": 50.0, "BRONZE": 25.
 """Traffic class → most 10^6 bit/s, each way, where the site does not say otherwise."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Zone:
+class Zone(Struct, frozen=True, kw_only=True):
     """One cluster of the site: where it is in the cloud."""
 
     availability_zone: str = ""
@@ -31,8 +31,7 @@ class Zone:
     """What flavors made for the cluster carry, and chosen ones must carry: ties it to a host aggregate."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """How one binding works."""
 
     cloud: str = ""

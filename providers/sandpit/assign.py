@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.base import PermanentError, QuotaExceeded
 from providers.sandpit.objects import Thing, get
@@ -122,8 +124,7 @@ def _ids(value: Value) -> list[str]:
 # --- addresses -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
+class _Range(Struct, frozen=True):
     """The hosts of a network which may be given away, counted from its first address."""
 
     network: IPv4Network | IPv6Network

@@ -7,9 +7,10 @@ named as in `Snapshot.unknown`: a kind, `@cluster`, `kind@cluster`, or `*` for e
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 from providers.base import PermanentError, ProviderError, TransientError
 from providers.sandpit.database import Database
@@ -37,8 +38,7 @@ class Trouble(StrEnum):
     """A list comes without its last page."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(Struct, frozen=True, kw_only=True):
     """One line of the script."""
 
     call: str

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import TypeAlias, cast
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from providers.base import Mark
 from providers.sandpit.kinds import KINDS
@@ -32,8 +34,7 @@ Row: TypeAlias = tuple[int, str, str, str, str, str, str, float, str]
 _GONE = "what it is made of is gone"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Thing:
+class Thing(Struct, frozen=True, kw_only=True, dict=True):
     """One object of the emulated site; without a mark it is nobody's."""
 
     number: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from specs.model import (
     Address,
@@ -56,8 +57,7 @@ class Layout:
                 self.callers.setdefault(target, []).append(node)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """One endpoint with its node, where its resources are made."""
 
     layout: Layout

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from providers.base import PermanentError
 from providers.sandpit.kinds import KINDS
@@ -12,8 +13,7 @@ from specs.tosca.units import seconds
 from specs.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """How the emulated site behaves."""
 
     delays: Mapping[str, float] = field(default_factory=dict)

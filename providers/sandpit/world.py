@@ -9,8 +9,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.base import Foreign, Mark, PermanentError, QuotaExceeded, TransientError
 from providers.sandpit import faults
@@ -44,8 +46,7 @@ _BLOCKING = ("network", "volume")
 """Kinds that cannot go while something is made of them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class Listing(Struct, frozen=True, kw_only=True):
     """What a list call answered; `total` is how many there are by the API's own count."""
 
     rows: Sequence[Row]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.base import Finding
 from providers.sdn.controller import Wire
@@ -14,8 +15,7 @@ Ports = Mapping[str, Mapping[int, bool]]
 """Switch → port → whether it is up; only switches that answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cabling:
+class Cabling(Struct, frozen=True):
     """Which links carry nothing, and what is odd."""
 
     down: frozenset[str] = frozenset()

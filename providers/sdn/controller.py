@@ -7,15 +7,15 @@ switch or an answer that is missing, `PermanentError` for what it refuses.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
+
+from msgspec import Struct
 
 from providers.sdn.rules import Group, Meter, Rule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """What to write to one switch: in this order, except that what goes, goes last and in the reverse order."""
 
     meters: tuple[Meter, ...] = ()
@@ -29,8 +29,7 @@ class Change:
     gone_meters: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Wire:
+class Wire(Struct, frozen=True, order=True):
     """A link as the controller discovered it, in one direction."""
 
     source: int

@@ -7,7 +7,8 @@ and goes on to the next table, every other frame only goes on. So a frame leaves
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.sdn.bits import pack, unpack
 from providers.sdn.rules import (
@@ -37,8 +38,7 @@ RANKS = 400
 """Objects of one sort that stand beside one another differ by their rank, which is added to the priorities."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Struct, frozen=True):
     """The rules of a port, as read."""
 
     port: int

@@ -8,8 +8,9 @@ switch gives it the mark back. So it is as if the frame had come by the link. It
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
+
+from msgspec import Struct
 
 from providers.sdn.core import FORWARD, carrying
 from providers.sdn.edge import Wiring
@@ -21,8 +22,7 @@ ABOVE = FORWARD + 400
 """Above the rule of the port, below those of services."""
 
 
-@dataclass(frozen=True, slots=True)
-class Detour:
+class Detour(Struct, frozen=True):
     """What a detour consists of, by switch."""
 
     groups: tuple[tuple[str, Group], ...]

@@ -7,10 +7,11 @@ the label gives the addresses back. Where it enters another area, its label choo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv6Address
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from providers.sdn.bits import pack, unpack
 from providers.sdn.core import BORDER, EDGE, carrying, dscp, read_bit
@@ -25,8 +26,7 @@ TREE_HOPS = 64
 """Hosts send multicast with a hop limit of 1, for one link; to them a tree is one."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Drop:
+class Drop(Struct, frozen=True, order=True):
     """Where a flow leaves the fabric, and what its frames look like there."""
 
     port: Port
@@ -35,8 +35,7 @@ class Drop:
     mac: str
 
 
-@dataclass(frozen=True, slots=True, order=True, kw_only=True)
-class Flow:
+class Flow(Struct, frozen=True, order=True, kw_only=True):
     """Frames of one sort through the fabric."""
 
     entry: Port
@@ -59,8 +58,7 @@ class Flow:
         return self.entry, self.source, self.destination
 
 
-@dataclass(frozen=True)
-class Wiring:
+class Wiring(Struct, frozen=True, dict=True):
     """What turns ports into bits and back."""
 
     fabric: Fabric
@@ -76,8 +74,7 @@ Rules: TypeAlias = Mapping[str, Sequence[Rule]]
 """By switch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """What a flow is made of, by switch, in the order it has to be written in."""
 
     meters: tuple[tuple[str, Meter], ...]
@@ -179,8 +176,7 @@ def group_id(label: int, port: int) -> int:
 # --- back ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What the rules of one object amount to."""
 
     flows: tuple[Flow, ...]

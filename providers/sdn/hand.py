@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from providers.base import PermanentError, TransientError
 from providers.sdn.controller import Change, Controller
@@ -20,8 +21,7 @@ from specs.model import Resource
 Item = TypeVar("Item")
 
 
-@dataclass(slots=True)
-class Work:
+class Work(Struct):
     """Everything one object consists of, by switch."""
 
     rules: dict[str, list[Rule]] = field(default_factory=dict)

@@ -7,10 +7,11 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Lock, local
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from providers.base import PermanentError, TransientError
 
@@ -18,8 +19,7 @@ MAX_ANSWER = 256 << 20
 """Bytes of an answer that are read; a switch with a million rules stays below."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came back: status and body, whatever they say."""
 
     status: int

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
+
+from msgspec import Struct
 
 REST = timedelta(seconds=60)
 """How long a bit rests before another port may have it; a frame lives for 64 hops at most."""
@@ -20,8 +21,7 @@ _SPARE_LINES = 1000
 """How many lines may be out of date before the file is written anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """What stands behind a cookie."""
 
     address: str

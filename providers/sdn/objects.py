@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from providers.base import Foreign, Health, Mark, PermanentError, Present, Scope
 from providers.sdn.core import Exit, is_link, read_chain, read_exit
@@ -21,8 +22,7 @@ from specs.values import Properties, Reference, Value, digest, expressions
 RulesBySwitch = Mapping[str, tuple[Rule, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
+class Thing(Struct, frozen=True):
     """What the rules of one cookie are."""
 
     kind: str

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
+
+from msgspec import Struct
 
 from providers.base import PermanentError, TransientError
 from providers.sdn.http import items, mapping, text, whole
@@ -30,8 +31,7 @@ _LOWEST_PRIORITY = 7
 """Of queues: the smaller its number there, the sooner a queue gets what others leave."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Queue:
+class Queue(Struct, frozen=True, order=True):
     """One queue of a port, in 10^6 bit/s; its number says how much it matters, 0 least."""
 
     number: int
@@ -39,8 +39,7 @@ class Queue:
     max_mbps: float
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """How a port sends: at most so much, from these queues."""
 
     cookie: int

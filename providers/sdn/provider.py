@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from threading import Lock
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from providers.base import (
     Context,

@@ -7,8 +7,9 @@ classes of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from math import inf
+
+from msgspec import Struct, field
 
 from providers.sdn.ovsdb import Queue
 from providers.sdn.routes import Bounds
@@ -20,8 +21,7 @@ from specs.values import Properties, Value
 QOS = "eu.ict-flame.policies.Qos"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrafficClass:
+class TrafficClass(Struct, frozen=True, kw_only=True):
     """How much one flow of a class gets at most, and what it needs at least."""
 
     name: str
@@ -38,8 +38,7 @@ DEFAULTS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quality:
+class Quality(Struct, frozen=True, kw_only=True):
     """What a function gets of the fabric."""
 
     properties: Properties

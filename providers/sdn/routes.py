@@ -6,15 +6,15 @@ Costs decide, then latency, then the number of links, then names: the same fabri
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from math import inf
+
+from msgspec import Struct
 
 from providers.sdn.topology import Fabric, Place, Port, Trunk
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(Struct, frozen=True, kw_only=True):
     """What a way must keep to."""
 
     max_latency_ms: float = inf
@@ -26,20 +26,18 @@ class Bounds:
     """Names of links and switches it must not use."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Way:
+class Way(Struct, frozen=True, order=True):
     """A way from one place to another."""
 
     cost: float
     latency_ms: float
-    hops: tuple[Port, ...] = field(compare=True)
+    hops: tuple[Port, ...]
     """The ports it leaves switches by, without the last one, which leads to the place."""
     links: tuple[str, ...] = ()
     """Every link on it, both access links included, in order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """Ways from one place to several, without a switch that is reached twice."""
 
     hops: frozenset[Port]
@@ -116,8 +114,7 @@ def walk(fabric: Fabric, start: str, hops: frozenset[Port]) -> Iterator[tuple[Po
                     waiting.append(there.switch)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Label:
+class _Label(Struct, frozen=True, order=True):
     cost: float
     latency_ms: float
     hops: tuple[Port, ...]

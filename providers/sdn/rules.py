@@ -7,10 +7,12 @@ as text: it is only compared and shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv6Address
 from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 IPV6 = 0x86DD
 MARKED = "00:00:00:00:00:00"
@@ -46,8 +48,7 @@ class Action(NamedTuple):
     field: str = ""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Rule:
+class Rule(Struct, frozen=True, order=True):
     """One rule of a switch. Table, priority and match name it; the same three again replace it."""
 
     table: int
@@ -74,16 +75,14 @@ class Rule:
         return next((a.value for a in self.actions if a.do is do and a.field == field), None)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Bucket:
+class Bucket(Struct, frozen=True, order=True):
     """One way out of a group; `watch` is the port that must be up for it, 0 for none."""
 
     actions: tuple[Action, ...]
     watch: int = 0
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Group:
+class Group(Struct, frozen=True, order=True):
     """A group of a switch: `indirect` does its one bucket on a copy, `failover` the first bucket whose port is up."""
 
     id: int
@@ -91,8 +90,7 @@ class Group:
     buckets: tuple[Bucket, ...]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Meter:
+class Meter(Struct, frozen=True, order=True):
     """A limit on the rules that name it, in 1,000 bit/s."""
 
     id: int

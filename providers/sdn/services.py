@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.base import PermanentError
 from providers.sdn.edge import Drop, Flow
@@ -21,8 +23,7 @@ Labels = Callable[[tuple[Port, str, str]], int]
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The flows of one object, and the links they run over."""
 
     flows: tuple[Flow, ...]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv6Network
 from typing import Final
+
+from msgspec import Struct
 
 from providers.base import PermanentError
 from providers.sdn.controller import Controller
@@ -31,8 +32,7 @@ USER = "RECONCILER_SDN_USER"
 PASSWORD = "RECONCILER_SDN_PASSWORD"  # noqa: S105 -- the name of a variable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """Which controller, and how names become addresses."""
 
     controller: str

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import blake2b
 from ipaddress import IPv6Address
 from threading import RLock
+
+from msgspec import Struct, field
 
 from providers.base import ProviderError, TransientError
 from providers.sdn.bits import BitsExhausted, allocate, unpack
@@ -25,8 +26,7 @@ _TRIES = 3
 """How often a list is asked for whose length is not the number that was counted."""
 
 
-@dataclass(slots=True)
-class View:
+class View(Struct):
     """What one switch held when it was last looked at, and what was written since."""
 
     by_cookie: dict[int, tuple[Rule, ...]] = field(default_factory=dict)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv6Address
+
+from msgspec import Struct, field
 
 from providers.sdn.bits import CAPACITY
 from specs.errors import Diagnostic, Severity, SpecError
@@ -23,8 +24,7 @@ HIGHEST_PORT = 250
 """Every port has the table of its number, and a switch has 254 tables."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Port:
+class Port(Struct, frozen=True, order=True):
     """A port of a switch, written `s1:3`."""
 
     switch: str
@@ -34,8 +34,7 @@ class Port:
         return f"{self.switch}:{self.number}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bridge:
+class Bridge(Struct, frozen=True, kw_only=True):
     """A switch of the fabric."""
 
     name: str
@@ -48,8 +47,7 @@ class Bridge:
     """Where its database is, if its ports are to have queues."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trunk:
+class Trunk(Struct, frozen=True, kw_only=True):
     """A cable between two switches; it carries frames both ways."""
 
     name: str
@@ -59,8 +57,7 @@ class Trunk:
     bandwidth_mbps: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """A cluster or an access point, and the port it hangs on."""
 
     name: str
@@ -77,8 +74,7 @@ class Place:
     """Whether it is an access point."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fabric:
+class Fabric(Struct, frozen=True, kw_only=True, dict=True):
     """The fabric as the spec draws it."""
 
     bridges: Mapping[str, Bridge]

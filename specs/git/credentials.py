@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from specs.errors import RepositoryError
 from specs.git.address import Address
 
@@ -41,8 +43,7 @@ class Key:
     passphrase: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Agent:
+class Agent(Struct, frozen=True):
     """Whatever keys the ssh-agent holds."""
 
     source: str = "the ssh-agent"

@@ -6,12 +6,12 @@ import getpass
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 import pygit2
+from msgspec import Struct
 from pygit2.enums import CredentialType
 from pygit2.remotes import RemoteHead, TransferProgress
 
@@ -30,8 +30,7 @@ _SSH_FAULT = 23
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class TimeLimits:
+class TimeLimits(Struct, frozen=True):
     """How long a server may take before a call fails."""
 
     connect_seconds: float = 10

@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import toscaparser.tosca_template
+from msgspec import Struct
 from toscaparser.common.exception import ExceptionCollector, ValidationError
 from toscaparser.elements.entity_type import EntityType
 from toscaparser.extensions.exttools import ExtTools
@@ -32,16 +32,14 @@ MAX_COMPLAINTS = 50
 _NFV_VERSION = "tosca_simple_profile_for_nfv_1_0_0"
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
+class Complaint(Struct, frozen=True):
     """What tosca-parser found wrong: the class of its exception and its words."""
 
     kind: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """Every complaint, and the exception that ended the reading early, if one did."""
 
     complaints: tuple[Complaint, ...]

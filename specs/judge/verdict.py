@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from specs.errors import Severity
 
@@ -17,8 +18,7 @@ SILENCE = "second-judge-silent"
 """The code of having no answer from tosca-parser."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """What the second judge says of a template; `pointer` leads into the template, as near as its words allow."""
 
     message: str

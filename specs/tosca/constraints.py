@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
 
 from specs.tosca.cursor import Cursor
 from specs.tosca.pattern import Pattern, PatternError
@@ -17,8 +18,7 @@ _LISTS = frozenset({"valid_values", "in_range"})
 _LENGTHS = frozenset({"length", "min_length", "max_length"})
 
 
-@dataclass(frozen=True, slots=True)
-class Constraint:
+class Constraint(Struct, frozen=True):
     """One clause, e.g. `in_range: [1, 4]`."""
 
     operator: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from specs.tosca.constraints import Constraint
 from specs.tosca.cursor import Cursor
@@ -37,8 +38,7 @@ Occurrences = tuple[int, int | None]
 """From how many to how many; None is without end."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Schema:
+class Schema(Struct, kw_only=True):
     """What values of a property, an input, a list's entries… must be."""
 
     type: str
@@ -51,8 +51,7 @@ class Schema:
     key: Schema | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class CapabilityDefinition:
+class CapabilityDefinition(Struct, kw_only=True):
     """A capability that nodes of a type have."""
 
     name: str
@@ -63,8 +62,7 @@ class CapabilityDefinition:
     occurrences: Occurrences = (0, None)
 
 
-@dataclass(slots=True, kw_only=True)
-class RequirementDefinition:
+class RequirementDefinition(Struct, kw_only=True):
     """What nodes of a type need; names are full, empty where nothing is asked."""
 
     name: str
@@ -77,8 +75,7 @@ class RequirementDefinition:
     filters: tuple[Cursor, ...] = ()
 
 
-@dataclass(slots=True, kw_only=True)
-class OperationDefinition:
+class OperationDefinition(Struct, kw_only=True):
     """An operation that a type declares, with its implementation if it has one."""
 
     cursor: Cursor
@@ -87,8 +84,7 @@ class OperationDefinition:
     assigned: Mapping[str, Cursor] = field(default_factory=dict)
 
 
-@dataclass(slots=True, kw_only=True)
-class InterfaceDefinition:
+class InterfaceDefinition(Struct, kw_only=True):
     """An interface that nodes of a type have."""
 
     operations: Mapping[str, OperationDefinition]
@@ -97,8 +93,7 @@ class InterfaceDefinition:
     """Whether its operations are not known, because it has no type."""
 
 
-@dataclass(kw_only=True)
-class Type:
+class Type(Struct, kw_only=True, dict=True):
     """A type with everything it derives; built once, then only read."""
 
     kind: Kind

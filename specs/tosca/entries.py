@@ -10,11 +10,12 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
+
+from msgspec import Struct
 
 from specs.codec import Json, decode_selector
 from specs.model import Site, SiteSelector
@@ -67,8 +68,7 @@ def is_current(entry: Json, tree: Tree) -> bool:
     return all(tree.files.get(path, "") == content_id for path, content_id in entry["depends"].items())
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What all services of a commit are compiled in."""
 
     sites: Mapping[str, Site]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from specs.tosca.constraints import OPERATORS, Constraint, read_constraint, read_constraints
 from specs.tosca.cursor import Cursor
@@ -16,8 +17,7 @@ _CAPABILITY_KEYS = frozenset({"properties", "description"})
 _FILTER_KEYS = _CAPABILITY_KEYS | {"capabilities"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Clause:
+class _Clause(Struct, frozen=True):
     """What one property must be."""
 
     name: str
@@ -27,8 +27,7 @@ class _Clause:
         return value is not None and not any(one.fault(schema.type, value) for one in self.constraints)
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
+class _Offer(Struct, frozen=True):
     """What one capability, named or of a type, must be."""
 
     name: str
@@ -50,8 +49,7 @@ class _Offer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFilter:
+class NodeFilter(Struct, frozen=True):
     """A filter that is read once and held against many nodes."""
 
     clauses: Sequence[_Clause]

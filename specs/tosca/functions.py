@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
+
+from msgspec import Struct
 
 from specs.errors import FunctionError
 from specs.tosca.checks import BROKEN
@@ -74,8 +75,7 @@ class World(Protocol):
         """Give the names of the nodes of a type; None for a type that is unknown, which is reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """Where a function stands: in which topology, and what SELF, SOURCE and TARGET mean there."""
 
     world: World

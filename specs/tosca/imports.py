@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from specs.errors import Diagnostic
 from specs.tosca import library
@@ -39,16 +40,14 @@ class Documents:
         return self.tree.files.get(path, "")
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Struct, frozen=True):
     """A document among the imports of another, and the prefix its types carry there."""
 
     document: Document
     prefix: str
 
 
-@dataclass(frozen=True, slots=True)
-class Closure:
+class Closure(Struct, frozen=True):
     """All that a document imports, each before who imports it, and every path that was looked for."""
 
     members: tuple[Imported, ...]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from specs.model import Artifact, Operation
 from specs.tosca.assignments import Assignments
@@ -42,8 +43,7 @@ _IMPLEMENTATION_KEYS = frozenset({"primary", "dependencies", "timeout", "operati
 _INTERFACE_WORDS = frozenset({"type", "inputs", "operations", "notifications", "description"})
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(Struct, frozen=True):
     """The files of the commit that documents name; remembers which were looked for."""
 
     tree: Tree

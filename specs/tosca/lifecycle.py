@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from specs.model import LifecycleState, Policy
 from specs.tosca.cursor import Cursor
@@ -23,8 +24,7 @@ _TRANSIENT = {
 _ACTION_KEYS = frozenset({"fqdn", "lifecycle_actions"})
 
 
-@dataclass(slots=True)
-class Lifecycle:
+class Lifecycle(Struct):
     """Reads the lifecycle policies of one service; `clusters` are those of every site it runs on."""
 
     clusters: Mapping[str, frozenset[str]]

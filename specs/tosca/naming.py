@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from specs.codec import ANY_SITE
 from specs.model import Subject, subject
@@ -31,8 +32,7 @@ def need_name(text: str, what: str, cursor: Cursor, *, key: bool = True) -> bool
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Naming:
+class Naming(Struct, frozen=True):
     """The service a topology belongs to, and what the names of its nodes begin with there."""
 
     service: str

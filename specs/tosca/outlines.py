@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from specs.errors import Diagnostic, Severity
 from specs.tosca import library
@@ -40,8 +41,7 @@ _TOP_KEYS = frozenset(
 )
 
 
-@dataclass(slots=True, kw_only=True)
-class Outline:
+class Outline(Struct, kw_only=True):
     """A document with its types, before its topology is compiled."""
 
     path: str
@@ -64,8 +64,7 @@ class Outline:
         return self.top.faults
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(Struct, frozen=True):
     """A file that is no TOSCA document: inputs of a site, something else, or too broken to tell."""
 
     path: str

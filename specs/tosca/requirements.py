@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from specs.tosca.assignments import Assignments
 from specs.tosca.cursor import Cursor
@@ -35,8 +36,7 @@ _ASSIGNMENT_KEYS = frozenset(
 _RELATIONSHIP_KEYS = frozenset({"type", "properties", "attributes", "interfaces", "description", "metadata"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelationshipTemplate:
+class RelationshipTemplate(Struct, frozen=True, kw_only=True):
     """A relationship written on its own, to be named by requirements."""
 
     type: Type
@@ -44,8 +44,7 @@ class RelationshipTemplate:
     properties: Mapping[str, Cursor]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bond:
+class Bond(Struct, frozen=True, kw_only=True):
     """One fulfilled requirement; `properties` are those of its relationship."""
 
     name: str
@@ -75,8 +74,7 @@ class Candidates:
                 yield nodes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seeker:
+class Seeker(Struct, frozen=True, kw_only=True):
     """A node template that looks for what it requires."""
 
     entity: Entity

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from dataclasses import field as made_by
 from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 from typing import TypeVar, cast
+
+from msgspec import Struct
+from msgspec import field as made_by
 
 from specs.errors import ReconcilerError
 from specs.values import Properties, Value
@@ -54,8 +55,7 @@ ANY_FIELD = "*"
 """The field of a deadman: whatever comes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(Struct, frozen=True, kw_only=True):
     """One thing that is measured, and what it is compared with."""
 
     event: Event
@@ -99,8 +99,7 @@ class Condition:
         return f"{what} {SIGNS[self.operator]} {self.threshold:g} over {self.granularity} s{place}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True, dict=True):
     """One alert: what is watched, and who is told."""
 
     sfc: str

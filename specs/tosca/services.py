@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from specs.model import Group, Node, Policy, Position, Service, SiteSelector
 from specs.tosca.circles import check_circles
@@ -21,8 +22,7 @@ from specs.tosca.wording import kind_of
 SITE_KEYS = ("sites", "site_labels")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(Struct, frozen=True, kw_only=True):
     """What can be said about a service spec before it is compiled."""
 
     name: str

@@ -7,7 +7,8 @@ mappings. Mapped interfaces and substitution filters are not followed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from specs.model import Requirement
 from specs.tosca.cursor import Cursor

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from specs.model import Subject
 from specs.tosca.assignments import Assignments
@@ -59,8 +60,7 @@ _NODE_EFFORT = 30
 """What a topology, and a node template, cost beside their values."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(Struct, frozen=True, kw_only=True):
     """What a topology is compiled in."""
 
     space: TypeSpace

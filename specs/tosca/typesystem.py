@@ -7,7 +7,8 @@ Spaces stand on each other, so that the types of a library are resolved once for
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from specs.tosca import library
 from specs.tosca.cursor import Cursor
@@ -19,8 +20,7 @@ MAX_DERIVATIONS = 40
 """How long a chain of `derived_from` may be."""
 
 
-@dataclass(slots=True)
-class _Definition:
+class _Definition(Struct):
     cursor: Cursor
     scope: str
     name: str

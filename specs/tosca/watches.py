@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from specs.model import Alerts, Policy, Service, Trigger
 from specs.tosca import units
@@ -31,8 +33,7 @@ _TEXT = re.compile(rf"(?P<metric>[A-Za-z_][\w.-]*)\s+(?P<operator>{'|'.join(_TOS
 _USUAL_SECONDS = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Unmapped:
+class Unmapped(Struct, frozen=True):
     """Why a trigger is no rule."""
 
     trigger: Trigger

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
 from yaml.events import (
     AliasEvent,
     DocumentEndEvent,
@@ -57,8 +57,7 @@ _CORE = "tag:yaml.org,2002:"
 _CORE_SCALARS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None)}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Fault:
+class Fault(Struct, frozen=True, order=True):
     """A diagnostic that does not know its file yet; line and column count from 1."""
 
     line: int
@@ -116,8 +115,7 @@ DROPPED: Final = Place()
 """Nowhere: its key was faulty."""
 
 
-@dataclass(slots=True)
-class _Anchor:
+class _Anchor(Struct):
     """What an alias would add; `complete` is false inside of what is anchored."""
 
     value: Any
@@ -127,8 +125,7 @@ class _Anchor:
     height: int = 0
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(Struct):
     """A list or mapping whose end has not come yet."""
 
     container: Any

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from state.metrics.vocabulary import Query, Window
 
@@ -11,8 +12,7 @@ NAMED = 50
 """Up to how many values of a tag are named in a query; with more, all of them are asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """What queries have in common."""
 
     database: str
@@ -24,8 +24,7 @@ class Shape:
     """The tags they look at, sorted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """Queries of one shape, by the values of their tags."""
 
     shape: Shape

@@ -6,8 +6,9 @@ import base64
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from urllib.parse import urlencode
+
+from msgspec.structs import replace
 
 from state.metrics.aggregate import aggregate, counted, not_a_number, usable
 from state.metrics.grouping import Batch, Shape, batches

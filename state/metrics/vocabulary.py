@@ -15,10 +15,11 @@ What holds for every store:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import field as made_by
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec import field as made_by
 
 from specs.errors import ReconcilerError
 
@@ -35,8 +36,7 @@ class MetricsError(ReconcilerError):
     """A store of metrics did not answer, or refused; nothing may be concluded."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Point(Struct, frozen=True, kw_only=True):
     """One measurement at one moment."""
 
     measurement: str
@@ -46,16 +46,14 @@ class Point:
     """Nanoseconds since 1970."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Struct, frozen=True, kw_only=True):
     """From a moment up to, and without, another one."""
 
     start: datetime
     end: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class Query:
+class Query(Struct, frozen=True, kw_only=True):
     """One number that is asked for."""
 
     database: str
@@ -66,20 +64,17 @@ class Query:
     tags: Mapping[str, str] = made_by(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """The number."""
 
     value: Number
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True):
     """There were no points."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
+class Unusable(Struct, frozen=True):
     """There were points, but no number can be made of them."""
 
     reason: str

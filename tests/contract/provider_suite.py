@@ -10,12 +10,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import replace
 from graphlib import TopologicalSorter
 from time import monotonic
 from typing import Protocol
 
 import pytest
+from msgspec.structs import replace
 
 from providers.base import (
     Health,
@@ -513,7 +513,7 @@ def settle(resource: Resource, made: Mapping[Address, Present]) -> Resource:
     """Put in what references and secrets mean, as an apply does."""
     settled: dict[str, Value] = {}
     for name, value in resource.properties.items():
-        found = resolve(value, made.get, lambda secret: replace(secret, text=PASSWORD))
+        found = resolve(value, made.get, lambda secret: secret.unsealed(PASSWORD))
         assert not isinstance(found, Later), f"{name} of {resource.address} refers to what is not there: {value}"
         settled[name] = found
     return replace(resource, properties=settled)

@@ -13,12 +13,12 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import cycle, pairwise
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from specs.model import Address
 from specs.values import Secret, digest
@@ -180,8 +180,8 @@ class StoreSuite:
 
         found = store.inventory("bristol")[wanted.address]
         assert found == wanted
-        assert {field.name: getattr(found, field.name) for field in fields(Item)} == {
-            field.name: getattr(wanted, field.name) for field in fields(Item)
+        assert {name: getattr(found, name) for name in Item.__struct_fields__} == {
+            name: getattr(wanted, name) for name in Item.__struct_fields__
         }
 
     def test_defaults_of_an_item_come_back(self, store: Store) -> None:

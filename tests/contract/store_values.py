@@ -8,10 +8,11 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from specs.model import Address
 from specs.values import Call, Properties, Reference, Secret
@@ -56,7 +57,7 @@ def item(address: str, **changes: object) -> Item:
         commit="c1",
         updated_at=NOON,
     )
-    return replace(whole, **changes)  # type: ignore[arg-type]  # tests name real fields
+    return replace(whole, **changes)
 
 
 def entry(number: int, **changes: object) -> Entry:
@@ -70,7 +71,7 @@ def entry(number: int, **changes: object) -> Entry:
         digest="d1",
         started_at=NOON,
     )
-    return replace(whole, **changes)  # type: ignore[arg-type]  # tests name real fields
+    return replace(whole, **changes)
 
 
 def run(number: int, **changes: object) -> Run:
@@ -78,13 +79,13 @@ def run(number: int, **changes: object) -> Run:
     whole = Run(
         id=f"run-{number}", site="bristol", commit="c1", cause="push", started_at=NOON + timedelta(minutes=number)
     )
-    return replace(whole, **changes)  # type: ignore[arg-type]  # tests name real fields
+    return replace(whole, **changes)
 
 
 def lock(pid: int = 1, **changes: object) -> Lock:
     """Build a lock."""
     whole = Lock(site="bristol", owner="ann@north", host="north", pid=pid, born="b1", since=NOON)
-    return replace(whole, **changes)  # type: ignore[arg-type]  # tests name real fields
+    return replace(whole, **changes)
 
 
 def alert_state(rule: str = "r1", **changes: object) -> AlertState:
@@ -99,7 +100,7 @@ def alert_state(rule: str = "r1", **changes: object) -> AlertState:
         checked_at=NOON,
         since=NOON,
     )
-    return replace(whole, **changes)  # type: ignore[arg-type]  # tests name real fields
+    return replace(whole, **changes)
 
 
 def firing(number: int = 1, **changes: object) -> Firing:
@@ -117,7 +118,7 @@ def firing(number: int = 1, **changes: object) -> Firing:
         value="120",
         detail={"rule": "r"},
     )
-    return replace(whole, **changes)  # type: ignore[arg-type]  # tests name real fields
+    return replace(whole, **changes)
 
 
 def alive(holder: Lock) -> bool:

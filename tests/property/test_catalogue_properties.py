@@ -29,6 +29,7 @@ from specs.model import (
 from specs.values import Call, Reference, Secret
 from tests.support.files import Files
 from tests.support.spec_files import ROOT, MemoryCache, folder
+from tests.support.structs import structs
 
 RICH = folder(ROOT / "tests" / "support" / "rich")
 DOCUMENTS = {
@@ -158,23 +159,23 @@ def by_name(made: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     return st.lists(made, max_size=2).map(lambda found: {getattr(one, "name"): one for one in found})  # noqa: B009
 
 
-REQUIREMENTS = st.builds(
+REQUIREMENTS = structs(
     Requirement, name=NAMES, node=NAMES, capability=NAMES, relationship=NAMES, types=TYPES, properties=PROPERTIES
 )
-NODES = st.builds(
+NODES = structs(
     Node,
     name=NAMES,
     types=TYPES,
     properties=PROPERTIES,
     capabilities=st.dictionaries(NAMES, PROPERTIES, max_size=2),
     requirements=st.lists(REQUIREMENTS, max_size=2).map(tuple),
-    artifacts=by_name(st.builds(Artifact, name=NAMES, type=NAMES, file=NAMES, content=TEXTS, properties=PROPERTIES)),
-    operations=by_name(st.builds(Operation, name=NAMES, implementation=NAMES, content=TEXTS, inputs=PROPERTIES)),
+    artifacts=by_name(structs(Artifact, name=NAMES, type=NAMES, file=NAMES, content=TEXTS, properties=PROPERTIES)),
+    operations=by_name(structs(Operation, name=NAMES, implementation=NAMES, content=TEXTS, inputs=PROPERTIES)),
     metadata=METADATA,
     position=POSITIONS,
 )
-TRIGGERS = st.builds(Trigger, name=NAMES, event=NAMES, condition=PROPERTIES, action=VALUES, position=POSITIONS)
-POLICIES = st.builds(
+TRIGGERS = structs(Trigger, name=NAMES, event=NAMES, condition=PROPERTIES, action=VALUES, position=POSITIONS)
+POLICIES = structs(
     Policy,
     name=NAMES,
     types=TYPES,
@@ -183,10 +184,8 @@ POLICIES = st.builds(
     triggers=by_name(TRIGGERS),
     position=POSITIONS,
 )
-GROUPS = st.builds(
-    Group, name=NAMES, types=TYPES, members=st.lists(NAMES, max_size=2).map(tuple), properties=PROPERTIES
-)
-SERVICES = st.builds(
+GROUPS = structs(Group, name=NAMES, types=TYPES, members=st.lists(NAMES, max_size=2).map(tuple), properties=PROPERTIES)
+SERVICES = structs(
     Service,
     name=NAMES,
     metadata=METADATA,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from providers.base import Context, Health, Present, Scope
 from providers.sandpit import faults, sabotage
@@ -83,7 +84,7 @@ class Site:
             repository=REPOSITORY,
             run=f"run-{self.turn}",
             clock=lambda: self.city.now,
-            unseal=lambda secret: replace(secret, text="s3cret"),
+            unseal=lambda secret: secret.unsealed("s3cret"),
             parallelism=3,
             patience=HASTY,
         )

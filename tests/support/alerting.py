@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from reconciler.project import Reading, read_tree
 from specs.model import Service
@@ -206,7 +207,7 @@ def condition(**changes: object) -> Condition:
         threshold=100,
         granularity=60,
     )
-    return replace(whole, **changes)  # type: ignore[arg-type]  # tests name real fields
+    return replace(whole, **changes)
 
 
 def rule(*conditions: Condition, **changes: object) -> Rule:
@@ -214,4 +215,4 @@ def rule(*conditions: Condition, **changes: object) -> Rule:
     whole = Rule(
         sfc="tour", sfci="tour-1", policy="crowd", trigger="many_requests", conditions=conditions or (condition(),)
     )
-    return replace(whole, **changes)  # type: ignore[arg-type]  # tests name real fields
+    return replace(whole, **changes)

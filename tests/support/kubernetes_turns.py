@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -118,7 +118,7 @@ class Bench:
             repository=REPOSITORY,
             run=f"run-{next(self._runs)}",
             clock=lambda: datetime.now(UTC),
-            unseal=lambda secret: replace(secret, text=PASSWORD) if isinstance(secret, Secret) else secret,
+            unseal=lambda secret: secret.unsealed(PASSWORD) if isinstance(secret, Secret) else secret,
             patience=self.patience,
         )
         return apply(self.plan(seen=look), look.desired, hands, present=look.comparison.present, listen=listen)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from policies.decide import Nothing
 from policies.verdict import Clear, Holds, NoData, Reading, Unclear, judge, queries
@@ -44,8 +45,7 @@ def run(options: Options, screen: Screen) -> Exit:
         return action(_Desk(options, screen, project, project.ground(project.read())))
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
+class _Desk(Struct, frozen=True):
     options: Options
     screen: Screen
     project: Project
@@ -100,8 +100,7 @@ _WORDS: Mapping[str, Style] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     """One rule, and what is known of it."""
 
     placed: Placed

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.choice import Choice
 from reconciler.cli.exits import Exit, worst
@@ -28,8 +30,7 @@ from reconciler.turn import Ground, carry_out, working_on
 from specs.errors import ReconcilerError, SettingsError, Severity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
+class _Task(Struct, frozen=True, kw_only=True):
     """What is to be applied, and what was agreed to."""
 
     ground: Ground
@@ -39,8 +40,7 @@ class _Task:
     """The plan that was shown, or written to a file; without one, whatever the world calls for is done."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Result:
+class _Result(Struct, frozen=True, kw_only=True):
     """How it went on one site."""
 
     site: str

@@ -9,10 +9,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import cast
+
+from msgspec.structs import replace
 
 from reconciler.project import Place, opened
 from reconciler.turn import carry_out, limits_by_hand, look, make, working_on

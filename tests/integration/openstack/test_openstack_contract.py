@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from msgspec.structs import replace
 
 from providers.base import Context, Finding, Health, Kind, Mark, PermanentError, Present, Provider, Scope, Snapshot
 from providers.openstack.provider import OpenStack

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from providers.base import Present
 from specs.model import LifecycleState, Node, Policy, Requirement, Service

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from time import monotonic
 
 import pytest
+from msgspec.structs import replace
 
 from providers.base import Context, Scope
 from providers.sdn.core import FORWARD, RANKS

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from specs.values import Secret
 from state.opening import open_store

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from threading import local
 from typing import ClassVar, TypeVar
+
+from msgspec.structs import replace
 
 from providers.base import Context, Mark, PermanentError, Present, Provider, TransientError
 from providers.sdn import core, detours, services

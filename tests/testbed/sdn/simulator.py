@@ -7,10 +7,13 @@ done; a group works on a copy; nothing leaves by the port it came in by unless t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv6Address
 from typing import ClassVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers.base import TransientError
 from providers.sdn.controller import Change, Wire
@@ -25,8 +28,7 @@ _UP = -1
 """Where frames for the controller go."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class Frame(Struct, frozen=True, kw_only=True):
     """An IPv6 frame on its way."""
 
     source: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from random import Random
+
+from msgspec.structs import replace
 
 from specs.model import Binding, Capacity, Cluster, Link, Node, Policy, Requirement, Service, Site, Switch, Tier
 from specs.values import Properties, Secret, Value

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from policies.decide import AlertLimits, Decision, Deed, Held, Nothing, decide, instances, with_changes
 from policies.moves import Enter, Scale, ScaleTo, moves

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pygit2
 import pytest
+from msgspec.structs import replace
 from pygit2.enums import ResetMode
 
 from policies.decide import Decision, decide

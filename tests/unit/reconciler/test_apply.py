@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from providers.base import Health, PermanentError, QuotaExceeded, TransientError
 from reconciler.order import Verb

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import hypot
 from xml.etree import ElementTree
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.chart import Chart, chart_dot, chart_lines, make_chart
 from reconciler.chart_svg import chart_svg

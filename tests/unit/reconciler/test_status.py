@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from providers.base import Finding, Health, Mark, Present
 from reconciler.difference import Difference, Gone, Missing, Recognised, Surplus, Unseen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
@@ -11,11 +10,13 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec.structs import replace
 
 from specs.model import Address
 from specs.values import Call, Reference, Secret, Value
 from state.opening import open_store
 from state.store import Entry, Item, Lock, LockedError, Outcome, Run, Store, Suspension
+from tests.support.structs import structs
 
 SITES = ("bristol", "bristol-2", "oulu")
 KEYS = ("a", "b", "c", "d", "e")
@@ -50,7 +51,7 @@ values: st.SearchStrategy[Value] = st.recursive(
     ),
     max_leaves=6,
 )
-items = st.builds(
+items = structs(
     Item,
     address=addresses,
     binding=words,

@@ -6,11 +6,11 @@ import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from msgspec.structs import replace
 
 from providers.base import PermanentError, TransientError
 from providers.sdn.expand import service_address
