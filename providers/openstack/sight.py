@@ -67,13 +67,12 @@ Question = tuple[str, str]
 
 def told(kind: str, row: Json) -> Iterator[tuple[Question, Any]]:
     """Say what an object tells about others: answers to questions about them."""
-    number = str(row["id"])
     match kind:
         case "network":
-            yield ("network", number), str(row["name"])
+            yield ("network", str(row["id"])), str(row["name"])
         case "subnet" | "port_pair" | "flow_classifier":
             mark = read_sentence(row.get("description"))
-            yield ("label", number), mark.address if mark else number
+            yield ("label", str(row["id"])), mark.address if mark else str(row["id"])
         case "port" if row.get("device_id"):
             device = str(row["device_id"])
             yield ("ports", device), {name: row[name] for name in _OF_PORTS if name in row}
@@ -82,7 +81,7 @@ def told(kind: str, row: Json) -> Iterator[tuple[Question, Any]]:
         case "floating_ip" if row.get("port_id"):
             yield ("floating", str(row["port_id"])), str(row["floating_ip_address"])
         case "server_group":
-            yield from ((("group", str(member)), number) for member in row.get("members", ()))
+            yield from ((("group", str(member)), str(row["id"])) for member in row.get("members", ()))
 
 
 class Bulk:

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.openstack.marks import mapping, sentence
+from providers.openstack.marks import name as marked_name
 from providers.openstack.record import PREFIX, pack
-from tests.support.openstack_lists import OUT_OF_ORDER, SITE, Looker, mark
+from tests.support.openstack_lists import OUT_OF_ORDER, PROJECT, SITE, Looker, mark
 
 World = dict[str, Any]
 
@@ -65,6 +66,17 @@ def a_row(kind: str, number: str, **more: Any) -> st.SearchStrategy[dict[str, An
     return st.fixed_dictionaries({**plain, **more})
 
 
+def marked(kind: str, prefix: str, plain: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw a mapping with a mark in it, or without."""
+    own = st.sampled_from([{}, *(mapping(mark(kind, node), prefix) for node in "ab")])
+    return st.builds(lambda found, mark: {**found, **mark}, st.fixed_dictionaries(plain), own)
+
+
+def marked_names(kind: str, number: str) -> st.SearchStrategy[str]:
+    """Draw a name that is a mark, or none."""
+    return st.sampled_from([number, *(marked_name(mark(kind, node), PROJECT) for node in "ab")])
+
+
 def a_list(number_to_row: Any) -> st.SearchStrategy[list[Any]]:
     """Draw some of the objects there may be, in any order."""
     return some_numbers.flatmap(lambda chosen: st.tuples(*map(number_to_row, chosen)).map(list))
@@ -89,6 +101,28 @@ worlds: st.SearchStrategy[World] = st.fixed_dictionaries(
             )
         ),
         "servers": a_list(a_server),
+        "security_groups": a_list(lambda number: a_row("security_group", number)),
+        "policies": a_list(lambda number: a_row("qos_policy", number)),
+        "keypairs": a_list(
+            lambda number: st.fixed_dictionaries(
+                {"name": marked_names("keypair", number), "public_key": names, "fingerprint": names}
+            ).map(lambda key: {"keypair": key})
+        ),
+        "flavors": a_list(
+            lambda number: a_row("flavor", number, vcpus=st.just(1), ram=st.integers(1, 2), disk=st.just(1))
+        ),
+        "images": a_list(
+            lambda number: marked(
+                "image",
+                "tosca_",
+                {"id": st.just(number), "name": names, "status": st.just("active"), "disk_format": names},
+            )
+        ),
+        "volumes": a_list(
+            lambda number: st.fixed_dictionaries(
+                {"id": st.just(number), "status": names, "size": st.just(1), "metadata": marked("volume", "tosca.", {})}
+            )
+        ),
     }
 )
 
@@ -112,6 +146,7 @@ def test_a_look_after_others_sees_what_a_first_look_sees(turns: list[World]) -> 
         seen, fresh = experienced.look(world), Looker().look(world)
 
         assert seen == fresh
+        assert (seen.unknown == {}) is (world["ports"] != OUT_OF_ORDER)
 
 
 @settings(max_examples=30, deadline=None)

@@ -16,6 +16,7 @@ from specs.model import Address, Binding, Site
 
 REPOSITORY = "0123456789ab"
 SITE = "bristol"
+PROJECT = "project-1"
 OUT_OF_ORDER = "out of order"
 """Stands in the place of a list that cannot be read."""
 _SCOPE = Scope(repository=REPOSITORY, site=SITE, wanted={}, unmanaged=True)
@@ -36,7 +37,7 @@ class Lists(Cloud):
 
     @property
     def project(self) -> str:
-        return "project-1"
+        return PROJECT
 
     def has(self, service: Service) -> bool:
         return service is not Service.STACK
