@@ -340,8 +340,9 @@ def overloads(site: Site, demands: Iterable[Demand]) -> tuple[str, ...]:
     """Say which clusters would be asked for more than they have."""
     takers: dict[str, list[Demand]] = {name: [] for name in site.clusters}
     for demand in demands:
-        for cluster in demand.taken.keys() & takers.keys():
-            takers[cluster].append(demand)
+        for cluster in demand.taken:
+            if cluster in takers:
+                takers[cluster].append(demand)
     return tuple(finding for name in sorted(takers) for finding in _overload(site.clusters[name], takers[name]))
 
 

@@ -19,7 +19,8 @@ from providers.base import Provider, ProviderError
 from specs.desired import Desired, reached
 from specs.errors import ReconcilerError
 from specs.model import Address, Alerts, Resource, Service, Site, Subject, parse_address, subject
-from specs.shares import ByService, Share
+from specs.shares import ByService, Share, service_of
+from specs.tosca.watches import rules_of
 from specs.values import Call, Reference, Secret, Value, rewrite
 
 
@@ -55,6 +56,8 @@ class Part(Struct, frozen=True, kw_only=True, eq=False):
     """Who stands for a node, as seen from another endpoint; sorted."""
     speaks_of: frozenset[str]
     """Services whose endpoints or nodes something stands for here."""
+    rules: int
+    """How many alert rules watch it."""
 
 
 class Linked(Struct, frozen=True, kw_only=True, eq=False):
@@ -90,7 +93,7 @@ def work_out(wish: Wish, secret_digest: Callable[[str], str], known: Mapping[str
     expanded: dict[str, Sequence[Resource]] = {}
     for name, service in (("", None), *((service.name, service) for service in wish.services)):
         before = known.get(name)
-        if before is not None and before.part.service == service:
+        if before is not None and (before.part.service is service or before.part.service == service):
             parts[name] = before.part
         else:
             parts[name], expanded[name] = _part(wish, service)
@@ -127,7 +130,8 @@ def _put_together(wish: Wish, linked: Mapping[str, Linked], known: Mapping[str, 
     if faults:
         raise DesireError(wish.site.name, dict.fromkeys(faults))
     nodes = {service.name: service.nodes.keys() for service in wish.services}
-    return Desired(site=wish.site.name, commit=wish.commit, resources=resources, nodes=nodes)
+    rules = {name: one.part.rules for name, one in linked.items() if one.part.rules}
+    return Desired(site=wish.site.name, commit=wish.commit, resources=resources, nodes=nodes, rules=rules)
 
 
 def _doubles(one: Mapping[Address, Resource], other: Mapping[Address, Resource]) -> Iterator[str]:
@@ -146,37 +150,38 @@ def _part(wish: Wish, service: Service | None) -> tuple[Part, Sequence[Resource]
     """Ask the providers what they make of a service, or of the site itself."""
     resources: list[Resource] = []
     faults: list[str] = []
+    demand, rules = None, 0
     if service is None:
         resources += (one for name in sorted(wish.providers) for one in wish.providers[name].foundation(wish.site))
-        return _made(None, None, resources, faults), resources
-    deployment = replace(place(wish.site, service), alerts=wish.alerts)
-    for name in sorted(wish.providers):
-        try:
-            resources.extend(wish.providers[name].expand(deployment))
-        except ProviderError as error:
-            faults.append(f"{service.name}: {error}")
-    return _made(service, demand_of(deployment), resources, faults), resources
-
-
-def _made(service: Service | None, demand: Demand | None, resources: Iterable[Resource], faults: Sequence[str]) -> Part:
-    subjects: dict[Subject, Address] = {}
-    places: dict[Subject, list[Address]] = {}
-    speaks_of: set[str] = set()
-    for resource in resources:
-        if resource.stands:
-            parts = parse_address(resource.address)
-            subjects[parts.subject] = resource.address
-            places.setdefault(subject(parts.site, parts.service, parts.node), []).append(resource.address)
-            speaks_of.add(parts.service)
+    else:
+        deployment = replace(place(wish.site, service), alerts=wish.alerts)
+        demand, rules = demand_of(deployment), len(rules_of(service, wish.alerts))
+        for name in sorted(wish.providers):
+            try:
+                resources.extend(wish.providers[name].expand(deployment))
+            except ProviderError as error:
+                faults.append(f"{service.name}: {error}")
     twice = (address for address, number in Counter(one.address for one in resources).items() if number > 1)
-    return Part(
+    faults += map(_wanted_twice, twice)
+    standing = [one.address for one in resources if one.stands]
+    part = Part(
         service=service,
         demand=demand,
-        faults=(*faults, *map(_wanted_twice, twice)),
-        subjects=subjects,
-        places={node: tuple(sorted(addresses)) for node, addresses in places.items()},
-        speaks_of=frozenset(speaks_of),
+        rules=rules,
+        faults=tuple(faults),
+        subjects={parse_address(address).subject: address for address in standing},
+        places=_places(standing),
+        speaks_of=frozenset(map(service_of, standing)),
     )
+    return part, resources
+
+
+def _places(standing: Iterable[Address]) -> Mapping[Subject, tuple[Address, ...]]:
+    found: dict[Subject, list[Address]] = {}
+    for address in sorted(standing):
+        parts = parse_address(address)
+        found.setdefault(subject(parts.site, parts.service, parts.node), []).append(address)
+    return {node: tuple(addresses) for node, addresses in found.items()}
 
 
 # --- linking ---------------------------------------------------------------------------------------

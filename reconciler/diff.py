@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from graphlib import TopologicalSorter
 from operator import is_not
-from typing import TypeAlias
 
 from msgspec import Struct, field
 
@@ -58,10 +57,18 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 class Known(Struct):
-    """What moved in each service the last time, and in which shares: it is looked for again when one is another."""
+    """What the last comparison of a site found in each service: it is looked for again where a share is another."""
 
-    present: ByService[Address, Present] = field(default_factory=lambda: ByService({}))
-    _moved: dict[str, tuple[_Shares, Sequence[Address]]] = field(default_factory=dict)
+    _seen: Sequence[ByService[Address, Present]] = ()
+    _present: ByService[Address, Present] = field(default_factory=lambda: ByService({}))
+    """What was seen, of all bindings together."""
+    _moved: dict[str, _Moved] = field(default_factory=dict)
+
+    def together(self, seen: Sequence[ByService[Address, Present]]) -> ByService[Address, Present]:
+        """Join what several bindings show; a share with the same objects as before is the same as before."""
+        if len(seen) != len(self._seen) or any(map(is_not, seen, self._seen)):
+            self._seen, self._present = seen, ByService.together(seen).like(self._present)
+        return self._present
 
     def moved(
         self,
@@ -70,20 +77,32 @@ class Known(Struct):
         present: ByService[Address, Present],
     ) -> set[Address]:
         """Find what does not stand on all three sides alike."""
-        before, self._moved, self.present = self._moved, {}, present
-        for name in dict.fromkeys((*wanted.shares, *applied.shares, *present.shares)):
-            shares = (wanted.shares.get(name), applied.shares.get(name), present.shares.get(name))
-            known = before.get(name)
-            if known is None or any(map(is_not, known[0], shares)):
-                known = (shares, tuple(_moved(*shares)))
-            self._moved[name] = known
-        return {address for _, moved in self._moved.values() for address in moved}
+        before, self._moved = self._moved, {}
+        names = dict.fromkeys((*wanted.shares, *applied.shares, *present.shares))
+        of_wanted, of_applied, of_present = wanted.shares.get, applied.shares.get, present.shares.get
+        found: set[Address] = set()
+        for name in names:
+            last, one, two, three = before.get(name), of_wanted(name), of_applied(name), of_present(name)
+            if last is None or last.wanted is not one or last.applied is not two or last.present is not three:
+                last = _Moved(one, two, three, tuple(_moved(one, two, three)))
+            self._moved[name] = last
+            found.update(last.addresses)
+        return found
+
+
+class _Moved(Struct, frozen=True):
+    """What moved in one service, and the shares in which that was found."""
+
+    wanted: Share[Address, Resource] | None
+    applied: Share[Address, Item] | None
+    present: Share[Address, Present] | None
+    addresses: tuple[Address, ...]
 
 
 def diff(desired: Desired, applied: ByService[Address, Item], seen: Seen, known: Known | None = None) -> Comparison:
     """Compare what is wanted on a site with what was applied and what is seen; `known` only saves time."""
     known = known or Known()
-    present = _current(desired, applied, seen).like(known.present)
+    present = _current(desired, applied, seen, known)
     moved = known.moved(desired.resources, applied, present)
     suspects = moved | _standing_on(desired, moved)
     comparer = _Comparer(applied, present, seen)
@@ -99,9 +118,11 @@ def diff(desired: Desired, applied: ByService[Address, Item], seen: Seen, known:
     return Comparison(differences=differences, unchanged=unchanged, present=present)
 
 
-def _current(desired: Desired, applied: Mapping[Address, Item], seen: Seen) -> ByService[Address, Present]:
+def _current(
+    desired: Desired, applied: Mapping[Address, Item], seen: Seen, known: Known
+) -> ByService[Address, Present]:
     """Give one object for every address; a cut-short replacement leaves two that share one."""
-    together = ByService.together(snapshot.by_address for snapshot in seen.snapshots.values())
+    together = known.together([snapshot.by_address for snapshot in seen.snapshots.values()])
     if len(together) == _number_seen(seen):
         return together
     current: dict[Address, Present] = {}
@@ -130,11 +151,6 @@ def _better(one: Present, other: Present, desired: Desired, applied: Mapping[Add
         )
 
     return max(one, other, key=merit)
-
-
-_Shares: TypeAlias = (
-    "tuple[Share[Address, Resource] | None, Share[Address, Item] | None, Share[Address, Present] | None]"
-)
 
 
 def _moved(

@@ -34,7 +34,6 @@ from specs.desired import Desired
 from specs.errors import Severity
 from specs.model import Address, Role
 from specs.shares import ByService
-from specs.tosca.watches import rules_of
 from state.process import is_gone, this_process
 from state.store import Item, Outcome, Run, Store
 
@@ -93,7 +92,7 @@ def look(ground: Ground, site: str, *, unmanaged: bool = False) -> Look:
         name: (*snapshots[name].findings, *provider.examine(wanted[name], snapshots[name]))
         for name, provider in wish.providers.items()
     }
-    if unwatched := tuple(_unwatched(wish)):
+    if unwatched := tuple(_unwatched(wish, desired)):
         findings[""] = unwatched
     return Look(
         desired=desired,
@@ -105,14 +104,13 @@ def look(ground: Ground, site: str, *, unmanaged: bool = False) -> Look:
     )
 
 
-def _unwatched(wish: Wish) -> Iterator[Finding]:
+def _unwatched(wish: Wish, desired: Desired) -> Iterator[Finding]:
     """Say whose alerts nobody watches, because the site names no provider that monitors."""
     if any(Role.MONITORING in provider.roles for provider in wish.providers.values()):
         return
-    for service in wish.services:
-        if rules := rules_of(service, wish.alerts):
-            what = f"{service.name} has {count(len(rules), 'alert')}, and nobody watches"
-            yield Finding(Severity.WARNING, f"{what}: {wish.site.name} names no provider that monitors, e.g. clmc")
+    for service, number in desired.rules.items():
+        what = f"{service} has {count(number, 'alert')}, and nobody watches"
+        yield Finding(Severity.WARNING, f"{what}: {wish.site.name} names no provider that monitors, e.g. clmc")
 
 
 def _observe(providers: Mapping[str, Provider], scopes: Mapping[str, Scope]) -> dict[str, Snapshot]:

@@ -23,7 +23,7 @@ from specs.codec import (
     decode_site,
 )
 from specs.errors import Diagnostic, Severity, SpecError
-from specs.model import Alerts, Position, Service, Site, SiteSelector
+from specs.model import Alerts, Position, Service, Site
 from specs.tosca import collector, entries
 from specs.tosca.entries import Surroundings
 from specs.tosca.pairing import mismatches
@@ -83,10 +83,13 @@ class Shelf(Struct):
 
     def standing(self, tree: Tree, paths: Iterable[str]) -> dict[str, Json]:
         """Give the documents that are what they were, and all that they depend on is."""
-        now, then = tree.files, self.files
-        moved = {path for path in now.keys() | then.keys() if now.get(path) != then.get(path)}
-        known = {path: self.documents[path].entry for path in paths if path in self.documents and path not in moved}
-        return {path: entry for path, entry in known.items() if moved.isdisjoint(entry["depends"])}
+        moved = {path for path, _ in tree.files.items() ^ self.files.items()}
+        known = self.documents
+        return {
+            path: known[path].entry
+            for path in paths
+            if path in known and path not in moved and moved.isdisjoint(known[path].entry["depends"])
+        }
 
 
 def read_catalogue(
@@ -130,7 +133,9 @@ class _Reading:
                 self._fresh.add(path)
             self.entries[path] = entry
         self.surroundings = _surroundings(self.entries)
-        if self.surroundings != self._shelf.surroundings:
+        if self.surroundings == self._shelf.surroundings:
+            self.surroundings = self._shelf.surroundings  # whoever compares sites is quick where they are the same
+        else:
             standing = {}
         for path, entry in self.entries.items():
             if path in standing or entry["kind"] != "service":
@@ -173,16 +178,17 @@ def _surroundings(found: Mapping[str, Json]) -> Surroundings:
     input_files: dict[str, str] = {}
     substitutes: dict[str, list[str]] = {}
     for path, entry in found.items():
-        match entry["kind"]:
-            case "site":
-                site = decode_site(entry["site"])
-                sites.setdefault(site.name, site)
-            case "inputs":
-                name = entries.site_of_inputs(path)
-                input_files[name] = path
-                inputs[name] = entry.get("inputs", {})
-            case "service" if entry["substitutes"]:
+        kind = entry["kind"]
+        if kind == "service":
+            if entry["substitutes"]:
                 substitutes.setdefault(entry["substitutes"], []).append(path)
+        elif kind == "site":
+            site = decode_site(entry["site"])
+            sites.setdefault(site.name, site)
+        elif kind == "inputs":
+            name = entries.site_of_inputs(path)
+            input_files[name] = path
+            inputs[name] = entry.get("inputs", {})
     return Surroundings(dict(sorted(sites.items())), inputs, input_files, substitutes)
 
 
@@ -191,19 +197,15 @@ def _surroundings(found: Mapping[str, Json]) -> Surroundings:
 
 def _assemble(tree: Tree, reading: _Reading, shelf: Shelf) -> Catalogue:
     found, surroundings = reading.entries, reading.surroundings
-    decoded = {path: _decoded(path, entry, shelf) for path, entry in found.items()}
+    documents = {path: _shelved(entry, shelf.documents.get(path)) for path, entry in found.items()}
     shelf.surroundings, shelf.files = surroundings, tree.files
-    shelf.documents = {
-        path: _Shelved({**entry, "variants": ()} if decoded[path] else entry, decoded[path])
-        for path, entry in found.items()
-        if path not in reading.unanswered
-    }
-    services = _services(found, decoded, surroundings.sites)
+    shelf.documents = {path: document for path, document in documents.items() if path not in reading.unanswered}
+    services = _services(documents, surroundings.sites)
     alerts = tuple(decode_alerts(entry["alerts"]) for entry in found.values() if entry["kind"] == "alerts")
     diagnostics = set(_own_diagnostics(found))
     diagnostics.update(_double_sites(found), _double_services(found), _site_faults(found, surroundings.sites))
     diagnostics.update(_input_faults(found, surroundings))
-    if not any(one.severity is Severity.ERROR for one in diagnostics):
+    if alerts and not any(one.severity is Severity.ERROR for one in diagnostics):
         known = {service.name: service for on_site in services.values() for service in on_site.values()}
         for one in alerts:
             diagnostics.update(mismatches(one, known.values()))
@@ -218,19 +220,18 @@ def _assemble(tree: Tree, reading: _Reading, shelf: Shelf) -> Catalogue:
 
 def _own_diagnostics(found: Mapping[str, Json]) -> Iterable[Diagnostic]:
     """Give what was said about each document; a library speaks through those that import it, if there are any."""
-    imported = {path for entry in found.values() if entry["kind"] != "library" for path in entry["depends"]}
+    imported = set[str]().union(*(entry["depends"] for entry in found.values() if entry["kind"] != "library"))
     for path, entry in found.items():
-        if entry["kind"] != "library" or path not in imported:
+        if entry["diagnostics"] and (entry["kind"] != "library" or path not in imported):
             yield from map(decode_diagnostic, entry["diagnostics"])
 
 
-def _decoded(path: str, entry: Json, shelf: Shelf) -> Mapping[str, Service]:
+def _shelved(entry: Json, before: _Shelved | None) -> _Shelved:
     """Decode a service for each of its sites; without late values it is the same object on all with equal inputs."""
-    shelved = shelf.documents.get(path)
-    if shelved is not None and shelved.entry is entry:
-        return shelved.services
+    if before is not None and before.entry is entry:
+        return before
     if entry["kind"] != "service":
-        return {}
+        return _Shelved(entry, {})
     found: dict[str, Service] = {}
     shared: dict[int, Service] = {}
     for site, variant in entry["by_site"].items():
@@ -238,15 +239,14 @@ def _decoded(path: str, entry: Json, shelf: Shelf) -> Mapping[str, Service]:
         service = decode_service(data, site) if data["late"] or variant not in shared else shared[variant]
         shared[variant] = service
         found[site] = service
-    return found
+    return _Shelved({**entry, "variants": ()}, found)
 
 
-def _services(
-    found: Mapping[str, Json], decoded: Mapping[str, Mapping[str, Service]], sites: Mapping[str, Site]
-) -> Mapping[str, Mapping[str, Service]]:
+def _services(documents: Mapping[str, _Shelved], sites: Mapping[str, Site]) -> Mapping[str, Mapping[str, Service]]:
     of_sites: dict[str, dict[str, Service]] = {name: {} for name in sites}
-    for path in sorted((path for path in found if decoded[path]), key=lambda path: str(found[path]["name"])):
-        for site, service in decoded[path].items():
+    compiled = [document for document in documents.values() if document.services]
+    for document in sorted(compiled, key=lambda document: str(document.entry["name"])):
+        for site, service in document.services.items():
             of_sites[site].setdefault(service.name, service)
     return of_sites
 
@@ -282,15 +282,19 @@ def _site_faults(found: Mapping[str, Json], sites: Mapping[str, Site]) -> Iterab
     for entry in found.values():
         if entry["kind"] != "service" or not entry["alone"]:
             continue
-        selector, place = decode_selector(entry["sites"]), decode_position(entry["position"])
-        for name in selector.names:
+        names, labels, everywhere = entry["sites"]
+        for name in names:
             if name not in sites:
-                yield _error(place, "unknown-site", f"there is no site {name!r}{suggest(name, sites)}")
-        if selector == SiteSelector() and len(sites) != 1:
-            which = f"say so in metadata.sites{suggest('', sites)}" if sites else "add a site spec"
-            yield _error(place, "no-site", f"it is not clear where {entry['name']!r} runs; {which}")
-        elif selector.labels and not any(selector.selects(site) for site in sites.values()):
-            message = f"no site has the labels {', '.join(f'{k}: {v}' for k, v in selector.labels.items())}"
+                message = f"there is no site {name!r}{suggest(name, sites)}"
+                yield _error(decode_position(entry["position"]), "unknown-site", message)
+        if not (names or labels or everywhere):
+            if len(sites) != 1:
+                which = f"say so in metadata.sites{suggest('', sites)}" if sites else "add a site spec"
+                message = f"it is not clear where {entry['name']!r} runs; {which}"
+                yield _error(decode_position(entry["position"]), "no-site", message)
+        elif labels and not any(map(decode_selector(entry["sites"]).selects, sites.values())):
+            place = decode_position(entry["position"])
+            message = f"no site has the labels {', '.join(f'{k}: {v}' for k, v in labels.items())}"
             yield Diagnostic(place.file, place.line, place.column, Severity.WARNING, "no-site", message)
 
 

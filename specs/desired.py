@@ -20,6 +20,8 @@ class Desired(Struct, frozen=True, kw_only=True, dict=True):
     """In the order of their addresses."""
     nodes: Mapping[str, Set[str]] = field(default_factory=dict)
     """Service → the names of its nodes, deployed or not."""
+    rules: Mapping[str, int] = field(default_factory=dict)
+    """Service → how many alert rules watch it, if any do."""
 
     @cached_property
     def by_binding(self) -> Mapping[str, ByService[Address, Resource]]:

@@ -59,19 +59,14 @@ class ByService(Mapping[K, V]):
     @staticmethod
     def together(parts: Iterable[ByService[K, V]]) -> ByService[K, V]:
         """Join what several say; of two under one address the later stays."""
-        first, *others = parts
-        if not others:
-            return first
-        found = dict(first.shares)
-        for other in others:
-            for service, share in other.shares.items():
+        found: dict[str, Share[K, V]] = {}
+        for part in parts:
+            for service, share in part.shares.items():
                 found[service] = Share({**found[service], **share}) if service in found else share
         return ByService(found)
 
     def like(self, before: ByService[K, V]) -> ByService[K, V]:
         """Give the same with the shares of `before` where these hold the very same objects."""
-        if self is before:
-            return self
         old = before.shares
         return ByService(
             {name: old[name] if _same(share, old.get(name)) else share for name, share in self.shares.items()}

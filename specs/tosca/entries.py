@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -28,11 +28,14 @@ _INPUTS = re.compile(r"inputs/([^/]+)\.ya?ml")
 
 def candidates(tree: Tree, include: Iterable[str] | None) -> Sequence[str]:
     """Give the paths that may hold documents; in `include`, `*` also crosses folders."""
-    paths = [path for path in tree.files if _YAML.fullmatch(path)]
-    if include is None:
-        return paths
-    patterns = tuple(include)
-    return [path for path in paths if any(fnmatchcase(path, pattern) for pattern in patterns)]
+    wanted = _YAML if include is None else _pattern(tuple(include))
+    return [path for path in tree.files if wanted.fullmatch(path)]
+
+
+@cache
+def _pattern(include: tuple[str, ...]) -> re.Pattern[str]:
+    """Put YAML and all of `include` into one pattern; looking at thousands of names one by one adds up."""
+    return re.compile(rf"(?={_YAML.pattern}\Z)(?:{'|'.join(map(translate, include))})")
 
 
 def site_of_inputs(path: str) -> str:
