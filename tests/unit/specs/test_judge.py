@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from specs.errors import Severity
 from specs.judge.judge import Judge
 from specs.judge.verdict import Verdict
+from specs.tosca import library
+from specs.yaml.document import load
 
 ROOT = Path(__file__).parents[3]
 
@@ -318,3 +321,29 @@ def test_its_process_has_no_library_for_the_network() -> None:
     assert answer == "False"
     assert "toscaparser.tosca_template" in modules
     assert "urllib3" not in modules
+
+
+# --- its process -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [library.NORMATIVE, library.NFV])
+def test_shipped_types_are_the_same_to_both_readers(path: str) -> None:
+    document, _ = load(path, library.read(path))
+    assert document is not None
+    assert document.data == yaml.load(library.read(path), Loader=yaml.SafeLoader)
+
+
+def test_it_knows_the_profiles_that_tosca_parser_finds_for_itself() -> None:
+    found = [
+        subprocess.run([sys.executable, "-c", before + PROFILES], cwd=ROOT, check=True, capture_output=True, text=True)
+        for before in ("", "import specs.judge.forgone\n")
+    ]
+
+    assert "tosca_simple_profile_for_nfv_1_0_0" in found[0].stdout
+    assert found[0].stdout == found[1].stdout
+
+
+PROFILES = """
+from toscaparser.extensions.exttools import ExtTools
+print(sorted(ExtTools().EXTENSION_INFO.items()))
+"""
