@@ -145,6 +145,8 @@ class _Reading:
                 self._fresh.add(path)
         if self._fresh:
             self._keep()
+            self._compiler = None
+            collector.sweep()
 
     def _kept(self, text: bytes | None) -> Json | None:
         """Read what was kept of a document, unless something it depends on has changed."""

@@ -19,6 +19,11 @@ def at_rest() -> Iterator[None]:
             gc.enable()
 
 
+def sweep() -> None:
+    """Drop the rings among what was made since the collector was put to rest, so that their room is used again."""
+    gc.collect(0)
+
+
 def settle() -> None:
     """Let the collector pass over all that is there now; what nobody refers to any more goes as ever.
 

@@ -155,6 +155,8 @@ def _interface(
     for operation in {**definition.operations, **written}:
         declared = definition.operations.get(operation)
         cursor = written.get(operation)
+        if cursor is None and declared is not None and declared.implementation is None:
+            continue
         if declared is None and not definition.open and cursor is not None:
             hint = suggest(operation, definition.operations)
             cursor.error("unknown-operation", f"{name} has no operation {operation!r}{hint}", key=True)

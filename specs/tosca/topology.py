@@ -91,6 +91,7 @@ class NodeTemplate:
         self.cursor = cursor
         self.type = its_type
         self._layers = layers
+        self._sections: dict[str, Mapping[str, Cursor]] = {}
         self._capabilities: dict[str, Assignments] = {}
         self._binding = False
 
@@ -118,12 +119,12 @@ class NodeTemplate:
 
     def section(self, key: str) -> Mapping[str, Cursor]:
         """Read one of its mappings, over that of the template it copies."""
-        if len(self._layers) == 1:
-            return self._layers[0][key].fields() if key in self._layers[0] else {}
-        found: dict[str, Cursor] = {}
-        for layer in reversed(self._layers):
-            found.update(layer[key].fields() if key in layer else {})
-        return found
+        if key not in self._sections:
+            found: dict[str, Cursor] = {}
+            for layer in reversed(self._layers):
+                found.update(layer[key].fields() if key in layer else {})
+            self._sections[key] = found
+        return self._sections[key]
 
     # --- values ---
 
