@@ -1,10 +1,11 @@
-"""How fast and how hard apply tries: backoff, deadlines, the call budget of each binding and who waits for room."""
+"""How fast and how hard apply tries: backoff, deadlines, and who waits for a call, for room or for health."""
 
 from __future__ import annotations
 
 import random
 from collections import deque
 from datetime import timedelta
+from math import inf
 from typing import Generic, TypeVar
 
 from msgspec import Struct, field
@@ -42,10 +43,10 @@ class Lane(Struct, Generic[Waiting]):
     _busy: int = 0
     _next_start: float = 0.0
 
-    def opening(self, now: float) -> float | None:
-        """Give the seconds until the next call may start, `None` while all places are taken."""
+    def closed(self, now: float) -> float:
+        """Give the seconds until the next call may start; endless while all places are taken."""
         if self._busy >= max(1, self.budget.concurrency):
-            return None
+            return inf
         return max(0.0, self._next_start - now)
 
     def take(self, now: float) -> Waiting:
@@ -75,3 +76,40 @@ class Room(Struct, Generic[Waiting]):
         self.ended += 1
         ready = min(1, len(self.waiting)) if self.leaving else len(self.waiting)
         return [self.waiting.popleft() for _ in range(ready)]
+
+
+class Watch(Struct, Generic[Waiting]):
+    """Who waits for health in one binding, and when to look again."""
+
+    patience: Patience
+    tasks: dict[str, Waiting] = field(default_factory=dict)
+    _interval: float = 0.0
+    _due: float = 0.0
+    _asked: tuple[str, ...] | None = None
+    """Whom the look in flight is about; it may have begun before what others made was there."""
+
+    def add(self, key: str, task: Waiting, now: float) -> None:
+        """Let one more wait; the first begins with short pauses."""
+        if not self.tasks and self._asked is None:
+            self._rest(self.patience.poll.total_seconds(), now)
+        self.tasks[key] = task
+
+    def closed(self, now: float) -> float:
+        """Give the seconds until the next look; endless while nobody waits or one is in flight."""
+        return max(0.0, self._due - now) if self.tasks and self._asked is None else inf
+
+    def begin(self) -> None:
+        """Begin a look: it is about all who wait by now."""
+        self._asked = tuple(self.tasks)
+
+    def asked(self) -> list[Waiting]:
+        """Let go those the look was about, as far as they still wait, to be judged by it."""
+        return [self.tasks.pop(key) for key in self._asked or () if key in self.tasks]
+
+    def end(self, now: float) -> None:
+        """End a look: the pause before the next is longer."""
+        self._asked = None
+        self._rest(min(self._interval * 1.5, self.patience.longest_poll.total_seconds()), now)
+
+    def _rest(self, seconds: float, now: float) -> None:
+        self._interval, self._due = seconds, now + seconds

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from providers.base import Finding, Provider, Scope, Snapshot
 from reconciler import chronicle
-from reconciler.apply import Hands, apply
+from reconciler.apply import apply
 from reconciler.connections import Connections
 from reconciler.desire import Wish
 from reconciler.diff import Comparison, Seen
@@ -29,6 +29,7 @@ from reconciler.plan import Case, Plan, PlanError, make_plan
 from reconciler.progress import Listener, Report
 from reconciler.secrets import Secrets
 from reconciler.settings import Settings, Sync
+from reconciler.work import Hands
 from specs.catalogue import Catalogue
 from specs.desired import Desired
 from specs.errors import Severity
@@ -177,7 +178,7 @@ def _close_killed_runs(ground: Ground, site: str) -> None:
     message = "its process was killed; what it had done by then was found by the next look"
     entries = ground.store.journal(site, outcome=Outcome.OPEN)
     if entries:
-        ground.store.finish(replace(e, outcome=Outcome.CANCELLED, message=message, ended_at=now) for e in entries)
+        ground.store.record(replace(e, outcome=Outcome.CANCELLED, message=message, ended_at=now) for e in entries)
     for run in ground.store.runs(site):
         if run.outcome is Outcome.OPEN:
             ground.store.save_run(replace(run, outcome=Outcome.CANCELLED, message=message, ended_at=now))

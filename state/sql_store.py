@@ -74,16 +74,12 @@ class SqlStore:
 
     def remember(self, items: Iterable[Item], forgotten: Iterable[Address] = ()) -> None:
         """Insert or replace items and drop forgotten ones, together; an address in both stays."""
-        self.finish((), items, forgotten)
+        self.record((), items, forgotten)
 
     # --- journal and runs --------------------------------------------------------------------------
 
-    def begin(self, entries: Iterable[Entry]) -> None:
-        """Write intents before their steps run; durable against a killed process when it returns."""
-        self.finish(entries)
-
-    def finish(self, entries: Iterable[Entry], items: Iterable[Item] = (), forgotten: Iterable[Address] = ()) -> None:
-        """Write outcomes and what they mean for the inventory, together."""
+    def record(self, entries: Iterable[Entry], items: Iterable[Item] = (), forgotten: Iterable[Address] = ()) -> None:
+        """Write intents and outcomes, and what these mean for the inventory, together."""
         lines = [rows.entry_row(entry) for entry in entries]
         kept = [rows.item_row(item) for item in items]
         dropped = [(address,) for address in forgotten]

@@ -189,11 +189,11 @@ class Store(Protocol):
     def remember(self, items: Iterable[Item], forgotten: Iterable[Address] = ()) -> None:
         """Insert or replace items and drop forgotten ones, together; an address in both stays."""
 
-    def begin(self, entries: Iterable[Entry]) -> None:
-        """Write intents before their steps run; durable against a killed process when it returns."""
+    def record(self, entries: Iterable[Entry], items: Iterable[Item] = (), forgotten: Iterable[Address] = ()) -> None:
+        """Write intents and outcomes, and what these mean for the inventory, together.
 
-    def finish(self, entries: Iterable[Entry], items: Iterable[Item] = (), forgotten: Iterable[Address] = ()) -> None:
-        """Write outcomes and what they mean for the inventory, together."""
+        Durable against a killed process when it returns.
+        """
 
     def journal(self, site: str, run: str = "", outcome: Outcome | None = None) -> tuple[Entry, ...]:
         """Give journal entries of a site in the order they began, of one run or outcome if asked."""

@@ -149,7 +149,7 @@ class StoreSuite:
     def test_a_store_of_an_older_release_can_be_written(self, old_store: OldStore, opened: Opened) -> None:
         old_store(1)
         store = opened()
-        store.begin([entry(3)])
+        store.record([entry(3)])
         store.put({"later": b""})
         store.trim(1)
 
@@ -267,7 +267,7 @@ class StoreSuite:
         states.append(store.inventory_state("bristol"))
         other.remember([], [web.address])
         states.append(store.inventory_state("bristol"))
-        store.finish([entry(1)], [web])
+        store.record([entry(1)], [web])
         states.append(store.inventory_state("bristol"))
 
         assert len(set(states)) == 5
@@ -277,7 +277,7 @@ class StoreSuite:
         store.remember([item("bristol/shop/web:p.k")])
         before = store.inventory_state("bristol"), store.inventory_state("oulu")
         store.remember([item("barcelona/shop/web:p.k")], [Address("barcelona/shop/db:p.k")])
-        store.begin([entry(1)])
+        store.record([entry(1)])
 
         assert (store.inventory_state("bristol"), store.inventory_state("oulu")) == before
 
@@ -332,24 +332,24 @@ class StoreSuite:
     # --- journal -----------------------------------------------------------------------------------
 
     def test_intents_are_open_until_they_are_finished(self, store: Store) -> None:
-        store.begin([entry(1), entry(2)])
+        store.record([entry(1), entry(2)])
         done = entry(2, outcome=Outcome.FAILED, message="no room", ended_at=NOON + timedelta(seconds=3))
-        store.finish([done])
+        store.record([done])
 
         assert store.journal("bristol") == (entry(1), done)
         assert store.journal("bristol", outcome=Outcome.OPEN) == (entry(1),)
 
     def test_the_journal_keeps_the_order_in_which_steps_began(self, store: Store) -> None:
         for number in (3, 1, 2):
-            store.begin([entry(number)])
+            store.record([entry(number)])
         for number in (1, 2, 3):
-            store.finish([entry(number, outcome=Outcome.DONE)])
+            store.record([entry(number, outcome=Outcome.DONE)])
 
         assert [line.id for line in store.journal("bristol")] == ["entry-3", "entry-1", "entry-2"]
 
     def test_the_journal_is_asked_by_site_run_and_outcome(self, store: Store) -> None:
-        store.begin([entry(1), entry(2, run="run-2"), entry(3, site="oulu"), entry(4, run="run-2")])
-        store.finish([entry(4, run="run-2", outcome=Outcome.DONE)])
+        store.record([entry(1), entry(2, run="run-2"), entry(3, site="oulu"), entry(4, run="run-2")])
+        store.record([entry(4, run="run-2", outcome=Outcome.DONE)])
 
         assert [line.id for line in store.journal("bristol")] == ["entry-1", "entry-2", "entry-4"]
         assert [line.id for line in store.journal("bristol", "run-2")] == ["entry-2", "entry-4"]
@@ -358,8 +358,8 @@ class StoreSuite:
 
     def test_outcomes_and_what_they_mean_are_written_together(self, store: Store) -> None:
         store.remember([item("bristol/shop/old:p.k")])
-        store.begin([entry(1)])
-        store.finish(
+        store.record([entry(1)])
+        store.record(
             [entry(1, outcome=Outcome.DONE)], [item("bristol/shop/new:p.k")], [Address("bristol/shop/old:p.k")]
         )
 
@@ -368,10 +368,10 @@ class StoreSuite:
 
     def test_what_cannot_be_written_as_a_whole_is_not_written_at_all(self, store: Store) -> None:
         store.remember([item("bristol/shop/old:p.k")])
-        store.begin([entry(1)])
+        store.record([entry(1)])
 
         with pytest.raises(StoreError, match="cannot hold a text"):
-            store.finish(
+            store.record(
                 [entry(1, outcome=Outcome.DONE), entry(2, digest="\ud800")],
                 [item("bristol/shop/new:p.k")],
                 [Address("bristol/shop/old:p.k")],
@@ -381,13 +381,13 @@ class StoreSuite:
 
     def test_the_store_works_on_after_a_failure(self, store: Store) -> None:
         with pytest.raises(StoreError):
-            store.begin([entry(1, digest="\ud800")])
-        store.begin([entry(1)])
+            store.record([entry(1, digest="\ud800")])
+        store.record([entry(1)])
 
         assert store.journal("bristol") == (entry(1),)
 
     def test_messages_of_any_kind_can_be_written(self, store: Store) -> None:
-        store.begin([entry(1, message="answer: \0\ud800 ü")])
+        store.record([entry(1, message="answer: \0\ud800 ü")])
 
         assert [line.message for line in store.journal("bristol")] == ["answer: \N{REPLACEMENT CHARACTER}? ü"]
 
@@ -421,7 +421,7 @@ class StoreSuite:
     def test_old_runs_are_dropped_with_their_journals(self, store: Store) -> None:
         for number in (1, 2, 3):
             store.save_run(run(number, outcome=Outcome.DONE))
-            store.begin([entry(number, run=run(number).id, outcome=Outcome.DONE)])
+            store.record([entry(number, run=run(number).id, outcome=Outcome.DONE)])
         store.save_run(run(4, site="elsewhere", outcome=Outcome.DONE))
         store.trim_history("bristol", 1)
 
@@ -430,7 +430,7 @@ class StoreSuite:
 
     def test_what_is_open_outlives_its_time(self, store: Store) -> None:
         store.save_run(run(1))
-        store.begin([entry(1, run=run(1).id)])
+        store.record([entry(1, run=run(1).id)])
         store.save_run(run(2, outcome=Outcome.FAILED))
         store.trim_history("bristol", 0)
 

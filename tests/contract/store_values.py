@@ -164,8 +164,8 @@ def begin_and_die(url: str, state_dir: Path) -> None:
     """Write an intent, an item and a lock, and be killed."""
     store = open_store(url, state_dir)
     store.lock(this_process("bristol", NOON), alive)
-    store.begin([entry(1), entry(2)])
-    store.finish([entry(1, outcome=Outcome.DONE)], [item("bristol/shop/web.1:sandpit.server")])
+    store.record([entry(1), entry(2)])
+    store.record([entry(1, outcome=Outcome.DONE)], [item("bristol/shop/web.1:sandpit.server")])
     os.kill(os.getpid(), signal.SIGKILL)
 
 

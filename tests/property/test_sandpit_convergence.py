@@ -16,11 +16,12 @@ from providers.base import Context, Health, Present, Scope
 from providers.sandpit import faults, sabotage
 from providers.sandpit.faults import Fault, Trouble
 from providers.sandpit.provider import Sandpit
-from reconciler.apply import Hands, apply
+from reconciler.apply import apply
 from reconciler.desire import Wish, desire
 from reconciler.diff import Seen, diff
 from reconciler.kept import Kept
 from reconciler.plan import Case, Plan, make_plan
+from reconciler.work import Hands
 from specs.desired import Desired
 from specs.model import Budget, LifecycleState, Node, Service
 from state.opening import open_store

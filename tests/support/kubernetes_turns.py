@@ -11,13 +11,14 @@ from pathlib import Path
 
 from providers.base import Context, Finding, Provider, Scope, Snapshot
 from providers.registry import connect
-from reconciler.apply import Hands, apply
+from reconciler.apply import apply
 from reconciler.desire import Wish, desire
 from reconciler.diff import Comparison, Seen, diff
 from reconciler.holds import Limits, Switches
 from reconciler.pace import Patience
 from reconciler.plan import Case, Plan, make_plan
 from reconciler.progress import Listener, Report
+from reconciler.work import Hands
 from specs.desired import Desired
 from specs.model import LifecycleState, Node, Policy, Service, Site
 from specs.values import Secret

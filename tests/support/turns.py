@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from providers.base import Scope
-from reconciler.apply import Hands, apply
+from reconciler.apply import apply
 from reconciler.diff import Comparison, Seen, diff
 from reconciler.holds import Limits, Switches
 from reconciler.kept import Kept
@@ -17,6 +17,7 @@ from reconciler.pace import Patience
 from reconciler.plan import Case, Plan, make_plan
 from reconciler.progress import Listener, Report
 from reconciler.step import Action
+from reconciler.work import Hands
 from specs.desired import Desired
 from specs.model import Address, Budget
 from specs.shares import ByService

@@ -30,7 +30,7 @@ class DyingStore:
 
     def __getattr__(self, name: str) -> Callable[..., object]:
         method: Callable[..., object] = getattr(self._store, name)
-        if name not in ("begin", "finish", "remember", "save_run"):
+        if name not in ("record", "save_run"):
             return method
 
         def write(*args: object, **kwargs: object) -> object:

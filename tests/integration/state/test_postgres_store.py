@@ -78,7 +78,7 @@ class TestPostgresStore(StoreSuite):
 
     def test_a_failure_leaves_no_transaction_open(self, store: Store, postgres: PostgresServer, database: str) -> None:
         with pytest.raises(StoreError):
-            store.begin([entry(1, digest="\0")])
+            store.record([entry(1, digest="\0")])
 
         query = f"SELECT state FROM pg_stat_activity WHERE datname = '{database}' AND pid <> pg_backend_pid()"
         assert postgres.run(query, database) == [("idle",)]
@@ -86,7 +86,7 @@ class TestPostgresStore(StoreSuite):
     def test_a_connection_lost_between_transactions_is_made_again(self, store: Store, sql: Sql, database: str) -> None:
         store.save_run(run(1))
         sql(END_OTHERS.format(database))
-        store.begin([entry(1)])
+        store.record([entry(1)])
         sql(END_OTHERS.format(database))
 
         assert store.journal("bristol") == (entry(1),)
@@ -122,7 +122,7 @@ class TestPostgresStore(StoreSuite):
         store.close()
 
         with pytest.raises(StoreError, match="is closed"):
-            store.begin([entry(1)])
+            store.record([entry(1)])
 
     def test_two_schemas_hold_two_stores(self, url: str, state_dir: Path, sql: Sql) -> None:
         sql("CREATE SCHEMA one; CREATE SCHEMA two")
@@ -168,7 +168,7 @@ class TestTroubleWithTheServer:
         with closing(open_store(url, tmp_path)) as store:
             assert store.runs() == (run(1),)
             with pytest.raises(StoreError, match="read-only transaction; name the server that may be written to"):
-                store.begin([entry(1)])
+                store.record([entry(1)])
 
     def test_another_session_that_writes_for_too_long(self, opened_twice: tuple[Store, psycopg.Connection]) -> None:
         store, other = opened_twice

@@ -15,12 +15,13 @@ from providers.sdn.controller import Controller
 from providers.sdn.ovsdb import Database, Ovsdb
 from providers.sdn.provider import Sdn
 from providers.sdn.settings import Settings, connect
-from reconciler.apply import Hands, apply
+from reconciler.apply import apply
 from reconciler.diff import Comparison, Seen, diff
 from reconciler.holds import Limits, Switches
 from reconciler.pace import Patience
 from reconciler.plan import Case, Plan, make_plan
 from reconciler.progress import Report
+from reconciler.work import Hands
 from specs.desired import Desired
 from specs.model import Address, Deployment, Resource, Site
 from specs.shares import ByService

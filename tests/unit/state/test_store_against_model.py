@@ -118,19 +118,14 @@ class StoreAgainstModel(RuleBasedStateMachine):
         self.store.remember(kept, forgotten)
         self._keep(kept, forgotten)
 
-    @rule(begun=st.lists(entries, max_size=3))
-    def begin(self, begun: list[Entry]) -> None:
-        self.store.begin(begun)
-        self.journal |= {entry.id: entry for entry in begun}
-
     @rule(
-        done=st.lists(entries, max_size=3),
+        written=st.lists(entries, max_size=3),
         kept=st.lists(items, max_size=2),
         forgotten=st.lists(addresses, max_size=2),
     )
-    def finish(self, done: list[Entry], kept: list[Item], forgotten: list[Address]) -> None:
-        self.store.finish(done, kept, forgotten)
-        self.journal |= {entry.id: entry for entry in done}
+    def record(self, written: list[Entry], kept: list[Item], forgotten: list[Address]) -> None:
+        self.store.record(written, kept, forgotten)
+        self.journal |= {entry.id: entry for entry in written}
         self._keep(kept, forgotten)
 
     @rule(run=runs)
