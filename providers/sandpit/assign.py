@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from msgspec import Struct
@@ -19,6 +20,9 @@ _PUBLIC = -1
 _PUBLIC_RANGE = ip_network("198.18.0.0/15")  # RFC 2544: for tests, never routed
 _GREATEST_HOST = 2**62
 _REACHED = ("private_address", "public_address", "ip_address")
+
+_network = lru_cache(maxsize=1024)(ip_network)
+"""Reads a network as text; everything on it asks for it again."""
 
 _DEFAULTS: Mapping[str, Properties] = {
     "image": {"format": "raw"},
@@ -167,7 +171,7 @@ def _range(network: Thing) -> _Range:
     """Read what may be given away on a network; `PermanentError` if it makes no sense."""
     cidr = network.properties.get("cidr")
     try:
-        whole = ip_network(str(cidr))
+        whole = _network(str(cidr))
     except ValueError as error:
         raise PermanentError(
             f"network {network.name}: cidr {cidr!r} is no network; write one such as 10.0.0.0/24"
@@ -204,13 +208,14 @@ def _take(connection: sqlite3.Connection, network: Thing, thing: Thing, host: in
 
 def _allocate(connection: sqlite3.Connection, network: int, owner: int, hosts: _Range, what: str) -> int:
     """Give the owner's address, or the one after the highest, or the lowest free one."""
-    mine = connection.execute("SELECT host FROM addresses WHERE owner = ? AND network = ?", (owner, network)).fetchone()
+    within = {"network": network, "owner": owner, "first": hosts.first, "last": hosts.last}
+    mine, highest = connection.execute(
+        "SELECT (SELECT host FROM addresses WHERE owner = :owner AND network = :network),"
+        " (SELECT max(host) FROM addresses WHERE network = :network AND host BETWEEN :first AND :last)",
+        within,
+    ).fetchone()
     if mine is not None:
-        return int(mine[0])
-    within = {"network": network, "first": hosts.first, "last": hosts.last}
-    highest = connection.execute(
-        "SELECT max(host) FROM addresses WHERE network = :network AND host BETWEEN :first AND :last", within
-    ).fetchone()[0]
+        return int(mine)
     host = hosts.first if highest is None else highest + 1
     if host > hosts.last:
         host = _gap(connection, within)

@@ -15,6 +15,8 @@ from threading import Lock
 from providers.base import PermanentError, TransientError
 
 _VERSION = 1
+_LOG_PAGES = 4096
+"""Written to the log until they are put into the file, for which everybody has to wait for the disk."""
 
 _SCHEMA = """
 CREATE TABLE objects (
@@ -141,6 +143,7 @@ def _open(file: Path, patience_seconds: float) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         _prepare(connection, file)
     except BaseException:
         connection.close()

@@ -31,6 +31,7 @@ _UPSERT = (
 Row: TypeAlias = tuple[int, str, str, str, str, str, str, float, str]
 """Number, cluster, address, digest, properties and attributes as JSON text, seen, ready_at, trouble."""
 
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _GONE = "what it is made of is gone"
 
 
@@ -220,4 +221,4 @@ def _items(value: Value) -> Iterator[Value]:
 
 
 def _dump(value: Value) -> str:
-    return json.dumps(encode(value), sort_keys=True, separators=(",", ":"))
+    return _JSON.encode(encode(value))
