@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,9 +18,10 @@ from providers.base import PermanentError, TransientError
 from reconciler.order import Verb
 from reconciler.plan import Plan
 from specs.desired import Desired
-from specs.model import Address, Resource
+from specs.model import Address, Budget, Resource
 from specs.values import Reference, Value
-from state.store import Store
+from state.opening import open_store
+from state.store import Outcome, Store
 from tests.support.turns import Bench, bench
 from tests.support.world import place, resource, wanted
 
@@ -206,6 +207,34 @@ def test_a_killed_apply_ends_like_an_undisturbed_one(
         settle(made, second)
 
         check_at_rest(made, second)
+
+
+@settings(RELAXED, max_examples=60)
+@given(specs(), specs(), sabotages, st.integers(1, 4))
+def test_a_call_is_told_of_before_it_is_made_and_stands_on_records(
+    first: Desired, second: Desired, harm: list[Sabotage], at_once: int
+) -> None:
+    with TemporaryDirectory() as folder, closing(bench(Path(folder)).store) as store:
+        made = Bench(store, budget=Budget(concurrency=at_once))
+        settle(made, first)
+        for sabotage in harm:
+            sabotage.do(made)
+        untold: list[str] = []
+
+        def before(verb: str, address: Address) -> None:
+            """Read what a process that starts after a kill would read."""
+            with closing(open_store("", Path(folder))) as told:
+                intents = {(e.action, e.address) for e in told.journal("bristol", outcome=Outcome.OPEN)}
+                records = {item.address: item.digest for item in told.inventory("bristol").values()}
+            needed = second.resources[address].requires if verb != "delete" else ()
+            if (verb, address) not in intents:
+                untold.append(f"{verb} {address}")
+            untold.extend(one for one in needed if records.get(Address(one)) != second.resources[Address(one)].digest)
+
+        made.world.before = before
+        made.turn(second)
+
+        assert untold == []
 
 
 def kill_at(made: Bench, desired: Desired, deadly: int) -> None:

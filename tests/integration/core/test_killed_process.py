@@ -52,6 +52,18 @@ def open_entries(folder: Path) -> tuple[object, ...]:
         return project.store.journal("bristol", outcome=Outcome.OPEN)
 
 
+def untold(folder: Path) -> set[str]:
+    """Give where the world is not what the records say, and no open entry of the journal tells that it may be."""
+    with opened(Place(directory=folder)) as project:
+        seen = look(project.ground(project.read()), "bristol")
+        told = {entry.address for entry in project.store.journal("bristol", outcome=Outcome.OPEN)}
+    there = {(p.address, p.mark.digest) for s in seen.seen.snapshots.values() for p in s.present}
+    recorded = {item.address: item.digest for item in seen.applied.values()}
+    unrecorded = {address for address, _ in there if (address, recorded.get(address)) not in there}
+    gone = {address for address, digest in recorded.items() if (address, digest) not in there}
+    return {str(address) for address in (unrecorded | gone) - told}
+
+
 @pytest.fixture
 def first(tmp_path: Path) -> Path:
     """Give a spec repository of which nothing is applied yet."""
@@ -102,8 +114,10 @@ def test_a_killed_apply_ends_like_an_undisturbed_one(
         folder = tmp_path / f"killed-{point}"
         shutil.copytree(original, folder)
         killed = apply(folder, point)
+        missing = untold(folder)
         again = apply(folder)
 
+        assert missing == set(), f"killed at point {point}"
         assert again.returncode == 0, again.stderr
         assert world(folder) == expected, f"killed at point {point}"
         assert differences(folder) == ()
