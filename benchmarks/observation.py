@@ -10,29 +10,24 @@ openstacksdk. Processor time; no server is asked.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from statistics import median
-from typing import Any, cast
+from typing import Any
 
 from benchmarks.figures import Figure, collect, middle, timed
-from providers.base import Context, Mark, Scope
-from providers.kubernetes.connection import Connection
-from providers.kubernetes.discovery import Served
-from providers.kubernetes.kinds import FORMS as KUBERNETES_FORMS
-from providers.kubernetes.server import Server
-from providers.kubernetes.settings import Access, Spot
-from providers.kubernetes.settings import Settings as KubernetesSettings
+from providers.base import Context, Mark, Provider, Scope
+from providers.kubernetes import kinds
+from providers.kubernetes.connection import Call, Connection
+from providers.kubernetes.provider import Kubernetes
 from providers.kubernetes.shape import manifest_of
-from providers.kubernetes.sight import Sight
+from providers.openstack import neutron
 from providers.openstack.cloud import Cloud, Service
 from providers.openstack.marks import mapping
-from providers.openstack.neutron import FORMS
 from providers.openstack.provider import OpenStack
 from providers.openstack.record import PREFIX, pack
-from specs.model import Address, Binding, Resource, Site
+from specs.model import Address, Binding, Capacity, Cluster, Resource, Site, Tier
 from specs.tosca.collector import at_rest
 from specs.values import Value
 
@@ -40,7 +35,6 @@ COUNT = 1000
 _ROUNDS = 7
 REPOSITORY = "0123456789ab"
 _SITE = "bristol"
-_DEPLOYMENT = Served(KUBERNETES_FORMS["deployment"], "apps/v1")
 _MOMENT = "2026-03-04T12:00:00Z"
 
 
@@ -67,9 +61,9 @@ def _compared(
 # --- Kubernetes ------------------------------------------------------------------------------------
 
 
-def deployments() -> dict[Address, tuple[Resource, bytes]]:
+def deployments() -> tuple[dict[Address, Resource], list[bytes]]:
     """Give resources, and the objects that stand for them as the API server writes them."""
-    found = {}
+    wanted, texts = {}, []
     for number in range(COUNT):
         address = Address(f"{_SITE}/tour-{number // 20}/web-{number % 20}@edge-1:kubernetes.deployment")
         labels = {"app": f"web-{number}"}
@@ -89,8 +83,9 @@ def deployments() -> dict[Address, tuple[Resource, bytes]]:
         }
         resource = Resource(address=address, binding="clusters", properties=properties)
         mark = Mark(REPOSITORY, address, resource.digest)
-        found[address] = (resource, _written(manifest_of(resource, "apps/v1", "Deployment", mark), number))
-    return found
+        wanted[address] = resource
+        texts.append(_written(manifest_of(resource, "apps/v1", "Deployment", mark), number))
+    return wanted, texts
 
 
 def _written(body: dict[str, Any], number: int) -> bytes:
@@ -124,26 +119,38 @@ def _written(body: dict[str, Any], number: int) -> bytes:
     return json.dumps(body).encode()
 
 
+class _Plane(Connection):
+    """An API server of 1,000 Deployments and nothing else."""
+
+    wanted, texts = deployments()
+    text = b'{"kind":"DeploymentList","metadata":{"resourceVersion":"9"},"items":[' + b",".join(texts) + b"]}"
+
+    def fetch(self, call: Call) -> bytes:
+        """Answer with bytes, as the wire does."""
+        if call.path == "/apis":
+            versions = [(form.group, form.versions[0]) for form in kinds.FORMS.values()]
+            return json.dumps({"groups": [{"name": g, "versions": [{"version": v}]} for g, v in versions]}).encode()
+        return self.text if call.path.endswith("/deployments") else b'{"metadata":{},"items":[]}'
+
+
 def kubernetes() -> Callable[[], object]:
-    """Give a look that has seen all of it before, and finds nothing changed."""
-    objects = deployments()
-    page = b'{"items":[' + b",".join(text for _, text in objects.values()) + b"]}"
-    scope = Scope(repository=REPOSITORY, site=_SITE, wanted={address: one for address, (one, _) in objects.items()})
-    server = Server(Access(), ("edge-1",), cast("Connection", None))
-    sight = Sight(
-        server,
-        KubernetesSettings(spots={"edge-1": Spot()}),
-        1,
-        lambda: datetime.now(UTC),
-        lambda served, scope, namespace: iter([json.loads(page)["items"]]),
-    )
+    """Give looks at a cluster; the first reads all of it."""
+    binding = Binding(name="clusters", plugin="kubernetes")
+    cluster = Cluster(name="edge-1", tier=Tier.EDGE, location="", capacity=Capacity(), binding="clusters")
+    site = Site(name=_SITE, bindings={"clusters": binding}, clusters={"edge-1": cluster})
+    context = Context(binding=binding, site=site, state_dir=Path())
+    return _looks(Kubernetes(context, connect=_Plane), _Plane.wanted)
+
+
+def _looks(provider: Provider, wanted: Mapping[Address, Resource]) -> Callable[[], object]:
+    scope = Scope(repository=REPOSITORY, site=_SITE, wanted=wanted)
 
     def look() -> object:
         with at_rest():
-            clear, doubtful, why = sight._sort(_DEPLOYMENT, scope)
-        if len(clear) != COUNT or doubtful or why:
-            raise RuntimeError(f"{len(clear)} clear, {len(doubtful)} doubtful {why}")
-        return clear
+            seen = provider.observe(scope)
+        if len(seen.present) != COUNT or seen.unknown or seen.findings:
+            raise RuntimeError(f"{len(seen.present)} seen, {seen.unknown}, {seen.findings}")
+        return seen
 
     return look
 
@@ -151,10 +158,8 @@ def kubernetes() -> Callable[[], object]:
 def typed() -> Callable[[], object]:
     """Give the way of the official client: a list of typed objects."""
     client = import_module("kubernetes.client")
-    texts = b",".join(text for _, text in deployments().values())
-    answer = b'{"apiVersion":"apps/v1","kind":"DeploymentList","metadata":{},"items":[' + texts + b"]}"
     api = client.ApiClient()
-    return lambda: api.deserialize(answer.decode(), "V1DeploymentList", "application/json")
+    return lambda: api.deserialize(_Plane.text.decode(), "V1DeploymentList", "application/json")
 
 
 # --- OpenStack -------------------------------------------------------------------------------------
@@ -206,7 +211,7 @@ def servers() -> bytes:
     return json.dumps({"servers": rows}).encode()
 
 
-class _Written(Cloud):
+class _Project(Cloud):
     """A project of 1,000 servers and nothing else."""
 
     text = servers()
@@ -223,24 +228,14 @@ class _Written(Cloud):
 
     def extensions(self) -> frozenset[str]:
         """Offer every kind of network objects."""
-        return frozenset(form.extension for form in FORMS.values())
+        return frozenset(form.extension for form in neutron.FORMS.values())
 
 
 def openstack() -> Callable[[], object]:
     """Give looks at a project; the first reads all of it."""
     binding = Binding(name="city", plugin="openstack")
     site = Site(name=_SITE, bindings={"city": binding})
-    provider = OpenStack(Context(binding=binding, site=site, state_dir=Path()), _Written)
-    scope = Scope(repository=REPOSITORY, site=_SITE, wanted={})
-
-    def look() -> object:
-        with at_rest():
-            seen = provider.observe(scope)
-        if len(seen.present) != COUNT or seen.unknown:
-            raise RuntimeError(f"{len(seen.present)} seen, {seen.unknown}")
-        return seen
-
-    return look
+    return _looks(OpenStack(Context(binding=binding, site=site, state_dir=Path()), _Project), {})
 
 
 def sdk() -> Callable[[], object]:

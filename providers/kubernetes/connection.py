@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Protocol, cast
@@ -10,6 +9,7 @@ from urllib.parse import urlencode
 
 from msgspec import Struct, field
 
+from providers.answers import parsed, understood
 from providers.kubernetes.errors import Answer, failure
 from providers.kubernetes.naming import Json
 from providers.kubernetes.settings import Access
@@ -75,7 +75,8 @@ class Connection:
 
     def call(self, call: Call) -> Json:
         """Make a request and give its JSON; `ProviderError` says why not."""
-        return cast("Json", json.loads(self.fetch(call)))
+        with understood(f"the answer to {call.method} {call.path}"):
+            return cast("Json", parsed(self.fetch(call)))
 
     def fetch(self, call: Call) -> bytes:
         """Make a request and give the bytes of the answer."""

@@ -26,6 +26,11 @@ class Identity(Struct, frozen=True):
         return f"{self.cluster}:{self.resource}/{self.namespace}/{self.name}#{self.uid}"
 
 
+def uid_of(text: str) -> str:
+    """Give the uid that a provider's id ends with."""
+    return text.partition("#")[2]
+
+
 def parse_identity(text: str) -> Identity:
     """Take a provider's id apart; `PermanentError` for anything else."""
     match = _ID.fullmatch(text)

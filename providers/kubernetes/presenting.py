@@ -129,8 +129,11 @@ def _base(sample: Sample, wanted: Resource | None, *, in_place: bool) -> dict[st
 
 
 def _parts(sample: Sample, wanted: Resource, after: Mapping[str, Value] | None) -> dict[str, Value]:
-    parts, live = wanted_parts(wanted), parts_of(sample.body)
-    shown = fill(parts, live) if after is None else seen_through(parts, live, after)
+    shown: Value = wanted_parts(wanted)
+    if after is not None:
+        shown = seen_through(shown, parts_of(sample.body), after)
+    elif wanted.references or wanted.secrets:
+        shown = fill(shown, parts_of(sample.body))
     found: dict[str, Value] = dict(shown) if isinstance(shown, Mapping) else {}
     rolls_with = rolls_with_of(sample.body)
     if rolls_with is not None:

@@ -13,7 +13,6 @@ from msgspec import Struct
 from providers.base import (
     Context,
     Finding,
-    Foreign,
     Kind,
     Mark,
     PermanentError,
@@ -27,10 +26,10 @@ from providers.kubernetes.connection import Connection
 from providers.kubernetes.examine import examine
 from providers.kubernetes.expand import expand
 from providers.kubernetes.hands import Hands
-from providers.kubernetes.identity import parse_identity
+from providers.kubernetes.identity import parse_identity, uid_of
 from providers.kubernetes.kinds import KINDS
 from providers.kubernetes.server import Server
-from providers.kubernetes.settings import read_settings
+from providers.kubernetes.settings import Access, read_settings
 from providers.kubernetes.sight import Sight
 from providers.kubernetes.watching import Keeper
 from specs.model import Address, Deployment, Resource, Role, Site, parse_address
@@ -52,14 +51,19 @@ class Kubernetes:
     roles: ClassVar[frozenset[Role]] = frozenset({Role.COMPUTE})
     kinds: ClassVar[Mapping[str, Kind]] = KINDS
 
-    def __init__(self, context: Context, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        context: Context,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        connect: Callable[[Access], Connection] = Connection,
+    ) -> None:
         if find_spec("kubernetes") is None:
             raise ImportError("the Python client `kubernetes` is not installed")
         roles_of(context.binding, context.site, self.roles)
         self._binding = context.binding
         self._settings = read_settings(context.site, context.binding)
         self._backends = [
-            self._backend(Server(access, clusters, Connection(access)), clock, context.stir)
+            self._backend(Server(access, clusters, connect(access)), clock, context.stir)
             for access, clusters in self._settings.accesses().items()
         ]
 
@@ -91,7 +95,9 @@ class Kubernetes:
         return Snapshot(
             present=list(_each_once((present for view in views for present in view.present), unknown)),
             unknown=unknown,
-            foreign=tuple({_uid(foreign): foreign for view in views for foreign in view.foreign}.values()),
+            foreign=tuple(
+                {uid_of(foreign.provider_id): foreign for view in views for foreign in view.foreign}.values()
+            ),
             findings=tuple(finding for view in views for finding in view.findings),
         )
 
@@ -139,14 +145,10 @@ def _each_once(found: Iterable[Present], unknown: Mapping[str, str]) -> Iterator
     strays: dict[str, Present] = {}
     for present in found:
         group = at_home if present.properties["cluster"] == parse_address(present.address).cluster else strays
-        group[_uid(present)] = present
+        group[uid_of(present.provider_id)] = present
     yield from at_home.values()
     for uid, present in strays.items():
         named = parse_address(present.address)
         hidden = unknown_reason(Snapshot(unknown=unknown), named.kind, named.cluster)
         if uid not in at_home and hidden is None:
             yield present
-
-
-def _uid(found: Present | Foreign) -> str:
-    return parse_identity(found.provider_id).uid

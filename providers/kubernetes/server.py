@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from providers.answers import understood
 from providers.base import TransientError
 from providers.kubernetes.connection import APPLY, METADATA_LIST, Call, Connection
 from providers.kubernetes.discovery import Discovery, Served
 from providers.kubernetes.errors import Claimed, Expired, Gone, told
 from providers.kubernetes.identity import Identity
+from providers.kubernetes.listing import Page, page_of
 from providers.kubernetes.naming import MANAGER, Json
 from providers.kubernetes.ownership import contested
 from providers.kubernetes.settings import Access
 from specs.model import Resource
 
 PAGE: Final = 500
-"""Objects in one page of a list: what is held in memory at once."""
+"""Objects in one page of a list: what is held in memory at once, as bytes."""
 _TRIES = 3
 
 
@@ -59,7 +61,7 @@ class Server:
 
     def pages(
         self, served: Served, selector: str, namespace: str = "", *, metadata_only: bool = False
-    ) -> Iterator[tuple[str, list[Json]]]:
+    ) -> Iterator[tuple[str, Page]]:
         """List a resource page by page, each with the version of the list.
 
         When the server forgets the snapshot in between, the list starts anew: one object may then come twice.
@@ -75,17 +77,17 @@ class Server:
 
     def _pages(
         self, served: Served, query: dict[str, str | int], namespace: str, *, metadata_only: bool
-    ) -> Iterator[tuple[str, list[Json]]]:
+    ) -> Iterator[tuple[str, Page]]:
         while True:
             call = Call(path=served.path(namespace), query=query)
             if metadata_only:
                 call = Call(path=served.path(namespace), query=query, accept=METADATA_LIST)
-            page = self.connection.call(call)
-            metadata = page.get("metadata") or {}
-            yield str(metadata.get("resourceVersion", "")), page.get("items") or []
-            if not metadata.get("continue"):
+            with understood(f"the list of {served.form.id}"):
+                page, version, rest = page_of(self.connection.fetch(call))
+            yield version, page
+            if not rest:
                 return
-            query = {**query, "continue": metadata["continue"]}
+            query = {**query, "continue": rest}
 
     def apply(self, served: Served, body: Json, live: Json | None, *, force: bool, dry_run: bool = False) -> Json:
         """Apply an object; fields somebody changed by hand are taken back, fields others apply only with `force`.

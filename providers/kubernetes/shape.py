@@ -178,6 +178,8 @@ _KEYS = ("name", "mountPath", "containerPort", "port", "key", "ip", "topologyKey
 def fill(wanted: Value, live: Any) -> Value:
     """Give the wanted value, what is known only later taken from the live one."""
     match wanted:
+        case str() | bool() | int() | float() | None:
+            return wanted
         case Secret():
             return Secret(wanted.name, wanted.digest)
         case Mapping():
@@ -187,30 +189,29 @@ def fill(wanted: Value, live: Any) -> Value:
                 for key, item in wanted.items()
                 if key in there or not isinstance(item, Reference | Call)
             }
-        case str() | bool() | int() | float() | None:
-            return wanted
         case Sequence():
-            return [fill(item, other) for item, other in _paired(wanted, live)]
+            others = live if isinstance(live, list) else []
+            return [fill(item, other) for item, other in _paired(wanted, others, _key_of(wanted, others))]
     return cast("Value", live)
 
 
 def covers(wanted: Value, live: Any) -> bool:
     """Tell whether everything wanted is there, literally; more may be there."""
     match wanted:
-        case Secret():
-            return isinstance(live, Secret) and live.digest == wanted.digest
-        case Mapping():
-            return isinstance(live, Mapping) and all(key in live and covers(wanted[key], live[key]) for key in wanted)
         case bool():
             return live is wanted
         case str() | int() | float() | None:
             return type(live) is not bool and bool(wanted == live)
+        case Secret():
+            return isinstance(live, Secret) and live.digest == wanted.digest
+        case Mapping():
+            return isinstance(live, Mapping) and all(key in live and covers(wanted[key], live[key]) for key in wanted)
         case Sequence():
             if not isinstance(live, list):
                 return False
-            keyed = _key_of(wanted, live) is not None
-            return (keyed or len(wanted) == len(live)) and all(
-                covers(item, other) for item, other in _paired(wanted, live)
+            key = _key_of(wanted, live)
+            return (key is not None or len(wanted) == len(live)) and all(
+                covers(item, other) for item, other in _paired(wanted, live, key)
             )
     return live is not None
 
@@ -247,27 +248,27 @@ def _list_through(wanted: Sequence[Value], live: list[Any], answer: list[Any]) -
     return [*shown, *(there[name] for name in there if name not in ours and then.get(name) != there[name])]
 
 
-def _paired(wanted: Sequence[Value], live: Any) -> list[tuple[Value, Any]]:
-    """Pair the items of two lists by their names, or else by their order."""
-    others = live if isinstance(live, list) else []
-    key = _key_of(wanted, others)
+def _paired(wanted: Sequence[Value], live: Sequence[Any], key: str | None) -> list[tuple[Value, Any]]:
+    """Pair the items of two lists by what tells them apart, or else by their order."""
     if key is not None:
-        by_name = {item[key]: item for item in others}
+        by_name = {item[key]: item for item in live}
         return [(item, by_name.get(cast("Mapping[str, Any]", item)[key])) for item in wanted]
-    return [(item, others[n] if n < len(others) else None) for n, item in enumerate(wanted)]
+    return [(item, live[n] if n < len(live) else None) for n, item in enumerate(wanted)]
 
 
 def _key_of(wanted: Sequence[Value], live: Sequence[Any]) -> str | None:
     """Find what tells the items of a list apart."""
-    items = [*wanted, *live]
-    if not items or not all(isinstance(item, Mapping) for item in items):
+    items = [item for item in (*wanted, *live) if isinstance(item, Mapping)]
+    if not items or len(items) < len(wanted) + len(live):
         return None
     for key in _KEYS:
-        if all(isinstance(item.get(key), str | int) for item in items if isinstance(item, Mapping)):
-            for group in (wanted, live):
-                names = [cast("Mapping[str, Any]", item)[key] for item in group]
-                if len(set(names)) != len(names):
-                    break
-            else:
+        if key in items[0]:
+            names = [item.get(key) for item in items]
+            ours, theirs = names[: len(wanted)], names[len(wanted) :]
+            if (
+                all(isinstance(name, str | int) for name in names)
+                and len(set(ours)) == len(ours)
+                and len(set(theirs)) == len(theirs)
+            ):
                 return key
     return None

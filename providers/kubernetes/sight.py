@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from operator import attrgetter
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from providers.answers import understood
 from providers.base import Finding, Foreign, Health, PermanentError, Present, ProviderError, Scope
 from providers.kubernetes.discovery import Served
 from providers.kubernetes.errors import Claimed, Forbidden, Gone, Unchangeable
 from providers.kubernetes.health import judge
 from providers.kubernetes.kinds import FORMS, KINDS
+from providers.kubernetes.listing import Head, Page
 from providers.kubernetes.naming import Json, mark_of, selector
 from providers.kubernetes.ownership import owned_fields, simulated
 from providers.kubernetes.pods import explained
@@ -42,11 +45,31 @@ class _Known(Struct, frozen=True):
     """What was made of an object, as long as neither it nor the wish changes."""
 
     version: str
-    digest: str
+    wish: str
+    """Digest of what is wanted of it."""
     present: Present
 
+    def holds(self, version: str, scope: Scope) -> bool:
+        """Tell whether it would be made of the same now."""
+        return self.version == version and self.wish == _wish(scope.wanted.get(self.present.mark.address))
 
-Source = Callable[[Served, Scope, str], Iterable[list[Json]]]
+
+class _Memory(Struct):
+    """What is known of the objects of one resource, by uid; of what the latest list did not give, nothing."""
+
+    basis: tuple[Served, str, str]
+    """As what they were listed, for which repository and site."""
+    known: dict[str, _Known] = {}
+
+
+class _Doubt(Struct, frozen=True):
+    """What needs a closer look, and where it is noted what came of it."""
+
+    sample: Sample
+    memory: _Memory
+
+
+Source = Callable[[Served, Scope, str], Iterable[Page]]
 """Gives the objects of a resource that are ours, in pages: from a list, or from what a watch has kept."""
 
 
@@ -66,7 +89,8 @@ class Sight:
         self._threads = max(1, threads)
         self._clock = clock
         self._source: Source = source or self._listed
-        self._known: dict[str, _Known] = {}
+        self._memories: dict[str, _Memory] = {}
+        """By resource."""
 
     def look(self, scope: Scope) -> View:
         """See everything of ours; what cannot be seen is told in `unknown`."""
@@ -76,22 +100,24 @@ class Sight:
         except ProviderError as error:
             return View(unknown={f"@{cluster}": str(error) for cluster in self._server.clusters})
         with ThreadPoolExecutor(self._threads, thread_name_prefix="kubernetes") as pool:
-            doubtful: list[Sample] = []
+            doubtful: list[_Doubt] = []
             for served, outcome in zip(resources, pool.map(lambda s: self._sort(s, scope), resources), strict=True):
                 found, doubts, why = outcome
                 view.present += found
                 doubtful += doubts
                 if why:
                     self._unknown(view, served, why)
-            asked = _to_be_explained(doubtful)
-            for seen, findings in pool.map(lambda s: self._examined(s, scope, explain=s.uid in asked), doubtful):
-                view.present.append(seen)
-                view.findings += findings
+            asked = _to_be_explained(doubt.sample for doubt in doubtful)
+            closer = pool.map(lambda doubt: self._closely(doubt, scope, explain=doubt.sample.uid in asked), doubtful)
+            for doubt, result in zip(doubtful, closer, strict=True):
+                if isinstance(result, str):
+                    self._unknown(view, doubt.sample.served, result)
+                else:
+                    view.present.append(result[0])
+                    view.findings += result[1]
             if scope.unmanaged:
                 self._look_for_foreign(view, scope, resources, pool)
-        there = {present.provider_id.rpartition("#")[2] for present in view.present}
-        self._known = {uid: known for uid, known in self._known.items() if uid in there}
-        view.present.sort(key=lambda seen: (seen.address, seen.provider_id))
+        view.present.sort(key=attrgetter("mark.address", "provider_id"))
         return view
 
     # --- what to list ---
@@ -118,30 +144,40 @@ class Sight:
                 continue
         return list(found.values())
 
-    def _listed(self, served: Served, scope: Scope, namespace: str) -> Iterator[list[Json]]:
+    def _listed(self, served: Served, scope: Scope, namespace: str) -> Iterator[Page]:
         chosen = selector(scope.repository, scope.site)
         for _, page in self._server.pages(served, chosen, namespace, metadata_only=served.form.metadata_only):
             yield page
 
     # --- listing ---
 
-    def _sort(self, served: Served, scope: Scope) -> tuple[list[Present], list[Sample], str]:
+    def _sort(self, served: Served, scope: Scope) -> tuple[list[Present], list[_Doubt], str]:
         """List one resource; give what is clear, what needs a closer look, and why the list is not complete."""
         clear: dict[str, Present] = {}
-        doubtful: dict[str, Sample] = {}
+        doubtful: dict[str, _Doubt] = {}
         why = ""
+        basis = (served, scope.repository, scope.site)
+        before = self._memories.get(served.form.id)
+        known = before.known if before and before.basis == basis else {}
+        memory = _Memory(basis)
         try:
-            for namespace in self.namespaces() or ("",):
-                for page in self._source(served, scope, namespace if served.form.namespaced else ""):
-                    for sample in self._samples(served, page, scope):
-                        # a list that had to begin anew gives some objects twice; the later one counts
-                        clear.pop(sample.uid, None)
-                        doubtful.pop(sample.uid, None)
-                        seen = self._clear(sample, scope.wanted.get(sample.mark.address))
-                        if seen is None:
-                            doubtful[sample.uid] = sample
-                        else:
-                            clear[sample.uid] = seen
+            with understood(f"the list of {served.form.id}"):
+                for head, page, number in self._heads(served, scope):
+                    # a list that had to begin anew gives some objects twice; the later one counts
+                    clear.pop(head.uid, None)
+                    doubtful.pop(head.uid, None)
+                    found = known.get(head.uid)
+                    if found is None or not found.holds(head.version, scope):
+                        sample = self._sample(served, page.body(number), scope)
+                        if sample is None:
+                            continue
+                        found = self._clear(sample, scope.wanted.get(sample.mark.address))
+                        if found is None:
+                            doubtful[head.uid] = _Doubt(sample, memory)
+                            continue
+                    clear[head.uid] = found.present
+                    memory.known[head.uid] = found
+            self._memories[served.form.id] = memory
         except Gone as error:
             why = "" if served.form.kind == "object" else str(error)
             self._server.discovery.forget()
@@ -149,14 +185,22 @@ class Sight:
             why = str(error)
         return list(clear.values()), list(doubtful.values()), why
 
-    def _samples(self, served: Served, page: list[Json], scope: Scope) -> Iterator[Sample]:
-        for body in page:
-            mark = mark_of(body["metadata"], scope.repository)
-            if mark is None:
-                continue
-            parts = parse_address(mark.address)
-            if parts.kind in (served.form.kind, "object") and parts.site == scope.site:
-                yield self._as_written(sample_of(served, body, mark, self._server.clusters), scope)
+    def _heads(self, served: Served, scope: Scope) -> Iterator[tuple[Head, Page, int]]:
+        """Walk the objects of a resource, unread: which it is, and where it stands."""
+        for namespace in self.namespaces() or ("",):
+            for page in self._source(served, scope, namespace if served.form.namespaced else ""):
+                for number, head in enumerate(page.heads):
+                    yield head, page, number
+
+    def _sample(self, served: Served, body: Json, scope: Scope) -> Sample | None:
+        """Take an object if it is ours."""
+        mark = mark_of(body["metadata"], scope.repository)
+        if mark is None:
+            return None
+        parts = parse_address(mark.address)
+        if parts.kind not in (served.form.kind, "object") or parts.site != scope.site:
+            return None
+        return self._as_written(sample_of(served, body, mark, self._server.clusters), scope)
 
     def _as_written(self, sample: Sample, scope: Scope) -> Sample:
         """Read the object of a manifest again in the version the manifest is written in, if that is another one."""
@@ -171,22 +215,15 @@ class Sight:
         body = self._server.get(served, metadata.get("namespace", ""), metadata["name"])
         return sample if body is None else replace(sample, served=served, body=body)
 
-    def _clear(self, sample: Sample, wanted: Resource | None) -> Present | None:
+    def _clear(self, sample: Sample, wanted: Resource | None) -> _Known | None:
         """Show an object at once if nothing has to be asked for it."""
-        known = self._known.get(sample.uid)
-        digest = wanted.digest if wanted else ""
-        if known and known.version == sample.version and known.digest == digest:
-            return known.present
         verdict = judge(sample.body, sample.served.form.object)
         waits = verdict[0] not in (Health.HEALTHY, Health.SUSPENDED)
         if waits and sample.served.form.object in _WORKLOADS:
             return None
         if wanted is not None and not is_as_applied(sample, wanted):
             return None
-        seen = present(sample, wanted, verdict=verdict)
-        if not waits:
-            self._known[sample.uid] = _Known(sample.version, digest, seen)
-        return seen
+        return _Known(sample.version, _wish(wanted), present(sample, wanted, verdict=verdict))
 
     def _unknown(self, view: View, served: Served, why: str) -> None:
         for cluster in self._server.clusters:
@@ -195,8 +232,17 @@ class Sight:
 
     # --- the closer look ---
 
-    def _examined(self, sample: Sample, scope: Scope, *, explain: bool) -> tuple[Present, list[Finding]]:
+    def _closely(self, doubt: _Doubt, scope: Scope, *, explain: bool) -> tuple[Present, list[Finding]] | str:
+        """Look closer at an object; why that is not possible, if it cannot be understood."""
+        try:
+            with understood(f"{doubt.sample.served.form.object} {doubt.sample.mark.address}"):
+                return self._examined(doubt, scope, explain=explain)
+        except ProviderError as error:
+            return str(error)
+
+    def _examined(self, doubt: _Doubt, scope: Scope, *, explain: bool) -> tuple[Present, list[Finding]]:
         """Ask the server what applying would change, and the pods why they do not come up."""
+        sample = doubt.sample
         wanted = scope.wanted.get(sample.mark.address)
         verdict = judge(sample.body, sample.served.form.object)
         if explain:
@@ -211,7 +257,7 @@ class Sight:
             answer, findings, in_place = self._guessed(sample, wanted), [], True
         seen = present(sample, wanted, answer, verdict, in_place=in_place)
         if not findings and verdict[0] is Health.HEALTHY:
-            self._known[sample.uid] = _Known(sample.version, wanted.digest, seen)
+            doubt.memory.known[sample.uid] = _Known(sample.version, _wish(wanted), seen)
         return seen, findings
 
     def _asked(self, sample: Sample, wanted: Resource) -> tuple[Json, list[Finding], bool]:
@@ -267,6 +313,10 @@ class Sight:
                 if not owned and mark_of(metadata, scope.repository) is None:
                     where = f"{self._server.handle}:{served.form.id}/{metadata.get('namespace', '')}"
                     yield Foreign(served.form.kind, f"{where}/{metadata['name']}#{metadata['uid']}", metadata["name"])
+
+
+def _wish(wanted: Resource | None) -> str:
+    return wanted.digest if wanted else ""
 
 
 def _to_be_explained(samples: Iterable[Sample]) -> frozenset[str]:

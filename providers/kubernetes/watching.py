@@ -23,6 +23,7 @@ from providers.base import PermanentError, ProviderError, Scope
 from providers.kubernetes.connection import METADATA_LIST, Call, Stream
 from providers.kubernetes.discovery import Served
 from providers.kubernetes.errors import Expired
+from providers.kubernetes.listing import Head, Page
 from providers.kubernetes.naming import Json, compact, selector
 from providers.kubernetes.ownership import owned_fields
 from providers.kubernetes.server import Server
@@ -39,7 +40,6 @@ _HASTY_SECONDS: Final = 1.0
 """A stream that ends sooner was none: whoever ends it would be asked without a pause."""
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to follow a server that does not answer or ends streams at once; the last one repeats."""
-_PAGE: Final = 500
 _NO_MATTER: Final = ("managedFields", "resourceVersion", "generation")
 _METADATA: Final = METADATA_LIST.replace("PartialObjectMetadataList", "PartialObjectMetadata")
 
@@ -47,10 +47,15 @@ _METADATA: Final = METADATA_LIST.replace("PartialObjectMetadataList", "PartialOb
 class _Kept(Struct, frozen=True):
     """One object: small, because thousands are kept."""
 
-    version: int
+    head: Head
     text: bytes
     matter: bytes
     """Digest of all that people or specs say; status is left out."""
+
+    @property
+    def age(self) -> int:
+        """The version as the number it is on every server there is; where it is none, news in their order count."""
+        return _number(self.head.version)
 
 
 class Time(Struct, frozen=True):
@@ -99,11 +104,12 @@ class Keep:
         self._thread = threading.Thread(target=self._run, name=f"watch {served.form.id}", daemon=True)
         self._thread.start()
 
-    def objects(self) -> list[bytes] | None:
+    def objects(self) -> Page | None:
         """Give the objects as they are now; `None` while they are not known."""
         self._tried.wait(_FIRST_LIST_SECONDS)
         with self._lock:
-            return [kept.text for kept in self._objects.values()] if self._alive else None
+            kept = list(self._objects.values()) if self._alive else None
+        return None if kept is None else Page([one.head for one in kept], lambda: [one.text for one in kept])
 
     def note(self, body: Json) -> None:
         """Put in what we have just written."""
@@ -190,7 +196,7 @@ class Keep:
             for body in page:
                 found[body["metadata"]["uid"]] = _kept(self.served, body)
         with self._lock:
-            found |= {uid: kept for uid, kept in self._noted.items() if kept.version > _number(version)}
+            found |= {uid: kept for uid, kept in self._noted.items() if kept.age > _number(version)}
             found = {uid: kept for uid, kept in found.items() if uid not in self._gone}
             self._noted, self._listing = {}, False
             moved = {uid: kept.matter for uid, kept in found.items()} != {u: k.matter for u, k in self._objects.items()}
@@ -246,7 +252,7 @@ class Keep:
         uid = body["metadata"]["uid"]
         before = self._objects.get(uid)
         after = _kept(self.served, body)
-        if uid in self._gone or (before is not None and before.version > after.version):
+        if uid in self._gone or (before is not None and before.age > after.age):
             return False
         self._objects[uid] = after
         return before is None or before.matter != after.matter
@@ -260,7 +266,7 @@ class Keeper(Struct):
     _keeps: dict[tuple[str, str, str], Keep] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def pages(self, served: Served, scope: Scope, namespace: str) -> Iterator[list[Json]]:
+    def pages(self, served: Served, scope: Scope, namespace: str) -> Iterator[Page]:
         """Give the objects of a resource that are ours, without asking the server where that is possible."""
         chosen = selector(scope.repository, scope.site)
         objects = self._keep(served, chosen, namespace).objects()
@@ -268,8 +274,7 @@ class Keeper(Struct):
             for _, page in self.server.pages(served, chosen, namespace, metadata_only=served.form.metadata_only):
                 yield page
             return
-        for start in range(0, len(objects), _PAGE):
-            yield [json.loads(text) for text in objects[start : start + _PAGE]]
+        yield objects
 
     @contextmanager
     def writing(self, served: Served, body: Json) -> Iterator[None]:
@@ -337,9 +342,8 @@ def _kept(served: Served, body: Json) -> _Kept:
     else:
         matter |= {key: value for key, value in body.items() if key not in ("apiVersion", "kind", "metadata", "status")}
     digest = blake2b(compact(matter).encode(), digest_size=16).digest()
-    return _Kept(_number(metadata["resourceVersion"]), compact(body).encode(), digest)
+    return _Kept(Head(metadata["uid"], metadata["resourceVersion"]), compact(body).encode(), digest)
 
 
 def _number(version: str) -> int:
-    """Give a version as the number it is on every server there is; where it is none, news in their order count."""
     return int(version) if version.isdecimal() else 0

@@ -41,12 +41,12 @@ class Played:
     news: queue.Queue[Any] = field(default_factory=queue.Queue)
     followed: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
-    def call(self, call: Call) -> Any:
+    def fetch(self, call: Call) -> bytes:
         self.calls.append(call)
         found = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
         if isinstance(found, Exception):
             raise found
-        return found() if callable(found) else found
+        return json.dumps(found() if callable(found) else found).encode()
 
     def stream(self, call: Call, seconds: float) -> Stream:
         self.calls.append(call)
@@ -93,8 +93,7 @@ class Watching:
 
     def names(self) -> dict[str, Any]:
         """Give what is kept: name → data."""
-        found = [json.loads(text) for text in self.keep.objects() or ()]
-        return {item["metadata"]["name"]: item.get("data") for item in found}
+        return {item["metadata"]["name"]: item.get("data") for item in self.keep.objects() or ()}
 
 
 @pytest.fixture
