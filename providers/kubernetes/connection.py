@@ -75,8 +75,9 @@ class Connection:
 
     def call(self, call: Call) -> Json:
         """Make a request and give its JSON; `ProviderError` says why not."""
+        text = self.fetch(call)
         with understood(f"the answer to {call.method} {call.path}"):
-            return cast("Json", parsed(self.fetch(call)))
+            return cast("Json", parsed(text))
 
     def fetch(self, call: Call) -> bytes:
         """Make a request and give the bytes of the answer."""

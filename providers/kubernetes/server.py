@@ -82,8 +82,9 @@ class Server:
             call = Call(path=served.path(namespace), query=query)
             if metadata_only:
                 call = Call(path=served.path(namespace), query=query, accept=METADATA_LIST)
+            text = self.connection.fetch(call)
             with understood(f"the list of {served.form.id}"):
-                page, version, rest = page_of(self.connection.fetch(call))
+                page, version, rest = page_of(text)
             yield version, page
             if not rest:
                 return

@@ -7,7 +7,6 @@ not used: whoever asks then lists for himself. What we write is noted at once, s
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import threading
@@ -19,6 +18,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from providers.answers import parsed
 from providers.base import PermanentError, ProviderError, Scope
 from providers.kubernetes.connection import METADATA_LIST, Call, Stream
 from providers.kubernetes.discovery import Served
@@ -224,7 +224,7 @@ class Keep:
         try:
             for line in stream.lines():
                 if line.strip():
-                    version = self._take(json.loads(line), version)
+                    version = self._take(parsed(line), version)
         finally:
             stream.cancel()
         return version

@@ -139,8 +139,9 @@ class Cloud:
 
     def pages(self, service: Service, path: str, key: str, **query: str) -> list[Json]:
         """Read a list to its last page; raises rather than give a part of it."""
+        rows = self.rows(service, path, key, **query)
         with understood(f"the list of {key} from {service}"):
-            return [dict(parsed(row)) for row in self.rows(service, path, key, **query)]
+            return [dict(parsed(row)) for row in rows]
 
     def rows(self, service: Service, path: str, key: str, **query: str) -> list[Raw]:
         """Fetch a list to its last page without reading its rows; raises rather than give a part of it."""
