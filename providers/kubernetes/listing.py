@@ -22,16 +22,13 @@ class Head(Struct, frozen=True):
 class Page:
     """Some objects of a list, in its order; going through it reads them one by one."""
 
-    def __init__(self, heads: Sequence[Head], texts: Callable[[], Sequence[Text]]) -> None:
+    def __init__(self, heads: Sequence[Head], text: Callable[[int], Text]) -> None:
         self.heads = heads
-        self._texts = texts
-        self._parted: Sequence[Text] | None = None
+        self._text = text
 
     def body(self, number: int) -> Json:
         """Read one object."""
-        if self._parted is None:
-            self._parted = self._texts()
-        found: Json = parsed(self._parted[number])
+        found: Json = parsed(self._text(number))
         return found
 
     def __iter__(self) -> Iterator[Json]:
@@ -68,5 +65,12 @@ def page_of(text: bytes) -> tuple[Page, str, str]:
     `ValueError` for anything else.
     """
     found = read(_HEADS, text)
-    page = Page([item.metadata for item in found.items or ()], lambda: read(_TEXTS, text).items)
+    parted: list[Raw] = []
+
+    def text_of(number: int) -> Raw:
+        if not parted:
+            parted.extend(read(_TEXTS, text).items)
+        return parted[number]
+
+    page = Page([item.metadata for item in found.items or ()], text_of)
     return page, found.metadata.version or "", found.metadata.rest or ""

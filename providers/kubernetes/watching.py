@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
 from time import monotonic
 from typing import Final
+from zlib import compress, decompress
 
 from msgspec import Struct, field
 
@@ -49,6 +50,7 @@ class _Kept(Struct, frozen=True):
 
     head: Head
     text: bytes
+    """Compressed to a third."""
     matter: bytes
     """Digest of all that people or specs say; status is left out."""
 
@@ -109,7 +111,7 @@ class Keep:
         self._tried.wait(_FIRST_LIST_SECONDS)
         with self._lock:
             kept = list(self._objects.values()) if self._alive else None
-        return None if kept is None else Page([one.head for one in kept], lambda: [one.text for one in kept])
+        return None if kept is None else Page([one.head for one in kept], lambda number: decompress(kept[number].text))
 
     def note(self, body: Json) -> None:
         """Put in what we have just written."""
@@ -342,7 +344,7 @@ def _kept(served: Served, body: Json) -> _Kept:
     else:
         matter |= {key: value for key, value in body.items() if key not in ("apiVersion", "kind", "metadata", "status")}
     digest = blake2b(compact(matter).encode(), digest_size=16).digest()
-    return _Kept(Head(metadata["uid"], metadata["resourceVersion"]), compact(body).encode(), digest)
+    return _Kept(Head(metadata["uid"], metadata["resourceVersion"]), compress(compact(body).encode(), 1), digest)
 
 
 def _number(version: str) -> int:
