@@ -105,7 +105,7 @@ worlds: st.SearchStrategy[World] = st.fixed_dictionaries(
         "policies": a_list(lambda number: a_row("qos_policy", number)),
         "keypairs": a_list(
             lambda number: st.fixed_dictionaries(
-                {"name": marked_names("keypair", number), "public_key": names, "fingerprint": names}
+                {"name": marked_names("keypair", number), "public_key": names, "fingerprint": st.just(number)}
             ).map(lambda key: {"keypair": key})
         ),
         "flavors": a_list(
