@@ -27,6 +27,7 @@ from statistics import median
 from typing import TypeVar
 from urllib.request import Request, urlopen
 
+from benchmarks import crowd
 from benchmarks.compare import RESULTS, machine
 from reconciler.loop import Loop
 from reconciler.project import Place, utc_now
@@ -37,75 +38,6 @@ from tests.testbed.git.http_server import GitHttpServer
 from tests.testbed.git.sandbox import bare, commit, own_home
 from tests.testbed.influx.server import ADMIN, PASSWORD, InfluxServer, running_influx
 
-_SITE = """\
-tosca_definitions_version: tosca_simple_yaml_1_3
-imports: [flame_definitions.yaml]
-metadata: {site: city}
-topology_template:
-  node_templates:
-    sandpit:
-      type: eu.ict-flame.nodes.Provider
-      properties: {plugin: sandpit, settings: {delays: {server: 700 ms}}}
-    clmc:
-      type: eu.ict-flame.nodes.Provider
-      properties: {plugin: clmc, settings: {database: DATABASE, metrics: {kind: influxql, url: "URL"}}}
-    dc-1:
-      type: eu.ict-flame.nodes.Cluster
-      properties:
-        tier: data_centre
-        location: town-hall
-        provider: sandpit
-        capacity: {num_cpus: 64, mem_size: 64 GB, disk_size: 1 TB}
-"""
-_SERVICE = """\
-tosca_definitions_version: tosca_simple_profile_for_nfv_1_0_0
-imports: [flame_definitions.yaml]
-metadata: {sfc: tour, sfci: tour, sites: [city]}
-topology_template:
-  node_templates:
-    frontend:
-      type: eu.ict-flame.nodes.ServiceFunction
-      properties: {image_url: http://images.example.org/f, fqdn: [tour.example.org], ports: [80]}
-      capabilities:
-        scalable: {properties: {min_instances: 2, max_instances: 20, default_instances: 2}}
-  policies:
-    - initial:
-        type: eu.ict-flame.policies.InitialPolicy
-        triggers:
-          begin:
-            condition: {constraint: initialise}
-            action: {frontend: {lifecycle_actions: {dc-1: eu.ict-flame.sfe.state.lifecycle.connected}}}
-    - load:
-        type: eu.ict-flame.policies.Scaling
-        targets: [frontend]
-        properties: {cooldown: 0 s, pool_size: POOL}
-        triggers:
-          one: {condition: {constraint: "clmc::one"}, action: {frontend: {scale_out: 1}}}
-          five: {condition: {constraint: "clmc::five"}, action: {frontend: {scale_out: 5}}}
-          back: {condition: {constraint: "clmc::back"}, action: {frontend: {scale_in_to: 2}}}
-"""
-_ALERTS = """\
-tosca_definitions_version: tosca_simple_profile_for_nfv_1_0_0
-imports: [flame_clmc_alerts_definitions.yaml]
-metadata: {sfc: tour, sfci: tour}
-topology_template:
-  policies:
-    - load:
-        type: eu.ict-flame.policies.StateChange
-        triggers:
-"""
-_TRIGGER = """\
-          NAME:
-            event_type: threshold
-            metric: frontend.NAME
-            condition: {threshold: 100, granularity: 1, aggregation_method: last, comparison_operator: gt}
-            action: {implementation: [flame_sfemc]}
-"""
-_SETTINGS = """\
-defaults: {sync: {auto_apply: true, self_heal: true, prune: true}, breaker: {count: 1000}}
-alerts: {commits_per_hour: 3600, flaps: 1000}
-timing: {drift: 10m}
-"""
 _CASES = (
     (5, True, "from a pool"),
     (5, False, "from a pool, git on this machine"),
@@ -115,6 +47,7 @@ _BEFORE = 2
 """Instances before anything happens."""
 _WORDS = {1: "one", 5: "five"}
 """How many instances are added → the trigger that adds them, and the field it watches."""
+_STEPS = {"one": "{scale_out: 1}", "five": "{scale_out: 5}", "back": f"{{scale_in_to: {_BEFORE}}}"}
 Found = TypeVar("Found", Firing, Run)
 
 
@@ -230,10 +163,12 @@ def staged(root: Path, influx: InfluxServer, pool: int, *, far: bool) -> Iterato
     root.mkdir()
     database = influx.new_database()
     documents = {
-        "reconciler.yaml": _SETTINGS,
-        "sites/city.yaml": _SITE.replace("DATABASE", database).replace("URL", influx.url),
-        "specs/tour.yaml": _SERVICE.replace("POOL", str(pool)),
-        "policies/tour.yaml": _ALERTS + "".join(_TRIGGER.replace("NAME", one) for one in (*_WORDS.values(), "back")),
+        "reconciler.yaml": crowd.SETTINGS,
+        "sites/city.yaml": crowd.site(
+            f'{{database: {database}, metrics: {{kind: influxql, url: "{influx.url}"}}}}', "{delays: {server: 700 ms}}"
+        ),
+        "specs/tour.yaml": crowd.service("tour", _BEFORE, "connected", f"{{cooldown: 0 s, pool_size: {pool}}}", _STEPS),
+        "policies/tour.yaml": crowd.alerts("tour", {step: crowd.above(step, granularity=1) for step in _STEPS}),
     }
     commit(bare(root / "specs.git"), {path: text.encode() for path, text in documents.items()}, "Begin")
     stage = Stage(root / "work", influx, database)

@@ -23,6 +23,7 @@ from statistics import median
 from typing import TypeVar
 from urllib.request import Request, urlopen
 
+from benchmarks import crowd
 from benchmarks.figures import Figure, collect, timed
 from benchmarks.generate import Shape, Size, commit_everything, generate, new_repository
 from providers.base import Context, Mark, Present
@@ -146,72 +147,12 @@ def writing(folder: Path) -> Iterator[Figure]:
 _SECRET = "benchmark"
 """Of a server that lives for a moment, on loopback."""
 _MOST = 5
+_STEPS = {"out-1": "{scale_out: 1}", "out-5": f"{{scale_out: {_MOST}}}", "back": "{scale_in_to: 2}"}
 _DOCUMENTS: Mapping[str, str] = {
-    "reconciler.yaml": "defaults: {sync: {auto_apply: true, self_heal: true, prune: true}, breaker: {count: 1000}}\n"
-    "alerts: {commits_per_hour: 3600, flaps: 1000}\ntiming: {drift: 10m}\n",
-    "sites/city.yaml": """\
-tosca_definitions_version: tosca_simple_yaml_1_3
-imports: [flame_definitions.yaml]
-metadata: {site: city}
-topology_template:
-  node_templates:
-    sandpit: {type: eu.ict-flame.nodes.Provider, properties: {plugin: sandpit}}
-    clmc: {type: eu.ict-flame.nodes.Provider, properties: {plugin: clmc}}
-    dc-1:
-      type: eu.ict-flame.nodes.Cluster
-      properties:
-        tier: data_centre
-        location: town-hall
-        provider: sandpit
-        capacity: {num_cpus: 64, mem_size: 64 GB, disk_size: 1 TB}
-""",
-    "specs/tour.yaml": f"""\
-tosca_definitions_version: tosca_simple_profile_for_nfv_1_0_0
-imports: [flame_definitions.yaml]
-metadata: {{sfc: tour, sfci: tour, sites: [city]}}
-topology_template:
-  node_templates:
-    frontend:
-      type: eu.ict-flame.nodes.ServiceFunction
-      properties: {{image_url: http://images.example.org/f, fqdn: [tour.example.org], ports: [80]}}
-      capabilities:
-        scalable: {{properties: {{min_instances: 2, max_instances: 20, default_instances: 2}}}}
-  policies:
-    - initial:
-        type: eu.ict-flame.policies.InitialPolicy
-        triggers:
-          begin:
-            condition: {{constraint: initialise}}
-            action: {{frontend: {{lifecycle_actions: {{dc-1: eu.ict-flame.sfe.state.lifecycle.connected}}}}}}
-    - load:
-        type: eu.ict-flame.policies.Scaling
-        targets: [frontend]
-        properties: {{cooldown: 0 s, pool_size: {_MOST}}}
-        triggers:
-          out-1: {{condition: {{constraint: "clmc::out-1"}}, action: {{frontend: {{scale_out: 1}}}}}}
-          out-5: {{condition: {{constraint: "clmc::out-5"}}, action: {{frontend: {{scale_out: {_MOST}}}}}}}
-          back: {{condition: {{constraint: "clmc::back"}}, action: {{frontend: {{scale_in_to: 2}}}}}}
-""",
-    "policies/tour.yaml": """\
-tosca_definitions_version: tosca_simple_profile_for_nfv_1_0_0
-imports: [flame_clmc_alerts_definitions.yaml]
-metadata: {sfc: tour, sfci: tour}
-topology_template:
-  policies:
-    - load:
-        type: eu.ict-flame.policies.StateChange
-        triggers:
-"""
-    + "".join(
-        f"""\
-          {name}:
-            event_type: threshold
-            metric: frontend.{name}
-            condition: {{threshold: 100, granularity: 60, aggregation_method: last, comparison_operator: gt}}
-            action: {{implementation: [flame_sfemc]}}
-"""
-        for name in ("out-1", "out-5", "back")
-    ),
+    "reconciler.yaml": crowd.SETTINGS,
+    "sites/city.yaml": crowd.site(),
+    "specs/tour.yaml": crowd.service("tour", 2, "connected", f"{{cooldown: 0 s, pool_size: {_MOST}}}", _STEPS),
+    "policies/tour.yaml": crowd.alerts("tour", {step: crowd.above(step, granularity=60) for step in _STEPS}),
 }
 
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from benchmarks import crowd
 from benchmarks.compare import RESULTS, machine
 from benchmarks.figures import Figure
 from benchmarks.generate import commit_everything, new_repository
@@ -42,59 +43,6 @@ _GRANULARITY = 10
 _REPORTS = 5
 """Points of each series in a window."""
 _CORES = 2
-_SITE = """\
-tosca_definitions_version: tosca_simple_yaml_1_3
-imports: [flame_definitions.yaml]
-metadata: {site: city}
-topology_template:
-  node_templates:
-    sandpit: {type: eu.ict-flame.nodes.Provider, properties: {plugin: sandpit}}
-    clmc: {type: eu.ict-flame.nodes.Provider, properties: {plugin: clmc, settings: SETTINGS}}
-    dc-1:
-      type: eu.ict-flame.nodes.Cluster
-      properties:
-        tier: data_centre
-        location: town-hall
-        provider: sandpit
-        capacity: {num_cpus: 64, mem_size: 64 GB, disk_size: 1 TB}
-"""
-_SERVICE = """\
-tosca_definitions_version: tosca_simple_profile_for_nfv_1_0_0
-imports: [flame_definitions.yaml]
-metadata: {sfc: tour, sfci: NAME, sites: [city]}
-topology_template:
-  node_templates:
-    frontend:
-      type: eu.ict-flame.nodes.ServiceFunction
-      properties: {image_url: http://images.example.org/f, fqdn: [NAME.example.org], ports: [80]}
-      capabilities:
-        scalable: {properties: {min_instances: 1, max_instances: 20, default_instances: 1}}
-  policies:
-    - initial:
-        type: eu.ict-flame.policies.InitialPolicy
-        triggers:
-          begin:
-            condition: {constraint: initialise}
-            action: {frontend: {lifecycle_actions: {dc-1: eu.ict-flame.sfe.state.lifecycle.unplaced}}}
-    - load:
-        type: eu.ict-flame.policies.Scaling
-        targets: [frontend]
-        properties: {mode: report}
-        triggers:
-"""
-_WATCH = """\
-tosca_definitions_version: tosca_simple_profile_for_nfv_1_0_0
-imports: [flame_clmc_alerts_definitions.yaml]
-metadata: {sfc: tour, sfci: NAME}
-topology_template:
-  policies:
-    - load:
-        type: eu.ict-flame.policies.StateChange
-        triggers:
-"""
-_STEP = """\
-          tNUMBER: {condition: {constraint: "clmc::tNUMBER"}, action: {frontend: {scale_out: 1}}}
-"""
 _KINDS = (
     "event_type: threshold, metric: frontend.load, condition: {threshold: 100, aggregation_method: mean",
     "event_type: threshold, metric: frontend.load, condition: {threshold: 100, aggregation_method: max",
@@ -170,19 +118,18 @@ class City:
 def _documents(triggers: int, settings: str) -> Iterator[tuple[str, str]]:
     yield ".gitignore", ".reconciler/\n"
     yield "reconciler.yaml", "defaults: {sync: {auto_apply: true, self_heal: true}}\n"
-    yield "sites/city.yaml", _SITE.replace("SETTINGS", settings)
+    yield "sites/city.yaml", crowd.site(settings)
     for first in range(0, triggers, _PER_SERVICE):
         name, own = f"tour-{first // _PER_SERVICE}", range(first, min(first + _PER_SERVICE, triggers))
-        steps = (_STEP.replace("NUMBER", str(number)) for number in own)
-        yield f"specs/{name}.yaml", _SERVICE.replace("NAME", name) + "".join(steps)
-        yield f"policies/{name}.yaml", _WATCH.replace("NAME", name) + "".join(map(_trigger, own))
+        steps = {f"t{number}": "{scale_out: 1}" for number in own}
+        yield f"specs/{name}.yaml", crowd.service(name, 1, "unplaced", "{mode: report}", steps)
+        yield f"policies/{name}.yaml", crowd.alerts(name, {f"t{number}": _watched(number) for number in own})
 
 
-def _trigger(number: int) -> str:
+def _watched(number: int) -> str:
     kind = _KINDS[number % len(_KINDS)]
     compared = "" if "deadman" in kind else ", comparison_operator: gt"
-    where = f"granularity: {_GRANULARITY}, resource_type: {{flame_sfe: e{number}}}"
-    return f"          t{number}: {{{kind}{compared}, {where}}}, action: {{implementation: [flame_sfemc]}}}}\n"
+    return f"{kind}{compared}, granularity: {_GRANULARITY}, resource_type: {{flame_sfe: e{number}}}}}"
 
 
 def measure(city: City, metrics: Metrics, database: str, triggers: int, where: str) -> Iterator[Figure]:
