@@ -21,7 +21,7 @@ from specs.errors import ReconcilerError
 from specs.model import Address, Alerts, Resource, Service, Site, Subject, parse_address, subject
 from specs.shares import ByService, Share, service_of
 from specs.tosca.watches import rules_of
-from specs.values import Call, Reference, Secret, Value, rewrite
+from specs.values import Call, Reference, Secret, Value, expressions, rewrite
 
 
 class DesireError(ReconcilerError):
@@ -102,7 +102,7 @@ def work_out(wish: Wish, secret_digest: Callable[[str], str], known: Mapping[str
     for name, part in parts.items():
         before = known.get(name)
         if before is None or before.part is not part or not anchors.are(before.beside):
-            resources = expanded[name] if name in expanded else _part(wish, part.service)[1]
+            resources = expanded.pop(name) if name in expanded else _part(wish, part.service)[1]
             before = _link_part(part, resources, anchors, secret_digest)
         linked[name] = before
     return Worked(_put_together(wish, linked, known), linked)
@@ -268,7 +268,7 @@ class _Linker:
             return expression
 
         properties = resource.properties
-        if resource.references or resource.secrets:
+        if any(True for _ in expressions(properties)):
             properties = {name: rewrite(value, settle) for name, value in properties.items()}
         requires.discard(resource.address)
         return replace(resource, properties=properties, requires=tuple(sorted(requires)))

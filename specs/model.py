@@ -9,17 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
+from sys import intern
 from typing import NewType
 
 from msgspec import Struct, field
 
-from specs.values import Properties, Reference, Secret, Value, digest, expressions
+from specs.values import Properties, Reference, Value, digest, expressions
 
 Address = NewType("Address", str)
 """`<site>/<service>/<node>[@<cluster>][.<n>]:<provider>.<kind>[/<name>]`: stable, printable, shell-safe.
 
-Resources of the site itself carry `-` as their service. `provider` is the name of the plugin.
+Resources of the site itself carry `-` as their service. `provider` is the name of the plugin. What is wanted, recorded
+and seen of a resource is spoken of by one and the same text (`sys.intern`), and so are its digests: that is a third of
+the memory, and quickly compared.
 """
 
 Subject = NewType("Subject", str)
@@ -59,10 +62,10 @@ def subject(site: str, service: str, node: str, cluster: str = "", index: int = 
 
 def address(owner: Subject, provider: str, kind: str, name: str = "") -> Address:
     """Give the address of one resource in the stack of a subject."""
-    return Address(f"{owner}:{provider}.{kind}/{name}" if name else f"{owner}:{provider}.{kind}")
+    return Address(intern(f"{owner}:{provider}.{kind}/{name}" if name else f"{owner}:{provider}.{kind}"))
 
 
-@cache
+@lru_cache(2048)
 def parse_address(text: str) -> AddressParts:
     """Take an address apart; `ValueError` says what an address looks like."""
     match = _ADDRESS.fullmatch(text)
@@ -413,17 +416,12 @@ class Resource(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def digest(self) -> str:
         """Digest of the properties, references unresolved."""
-        return digest(self.properties)
+        return intern(digest(self.properties))
 
-    @cached_property
+    @property
     def references(self) -> tuple[Reference, ...]:
         """Every reference inside the properties, in order."""
         return tuple(item for item in expressions(self.properties) if isinstance(item, Reference))
-
-    @cached_property
-    def secrets(self) -> tuple[Secret, ...]:
-        """Every secret inside the properties, in order."""
-        return tuple(item for item in expressions(self.properties) if isinstance(item, Secret))
 
     def __hash__(self) -> int:
         return hash((self.address, self.digest))

@@ -10,8 +10,10 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from sys import intern
 from typing import cast
 
+from specs.model import Address
 from specs.values import Properties, Value, decode, encode
 from state.database import Cell, Row
 from state.store import AlertState, AlertStatus, Entry, Firing, Item, Lock, Outcome, Run, StoreError, Suspension
@@ -142,15 +144,15 @@ def item_of(row: Row) -> Item:
     """Read a row of `ITEMS`."""
     address, binding, provider_id, digest, properties, requires, protect, seen, revision, updated_at = row
     return Item(
-        address=address,
-        binding=binding,
-        provider_id=provider_id,
-        digest=digest,
+        address=Address(intern(address)),
+        binding=intern(binding),
+        provider_id=intern(provider_id),
+        digest=intern(digest),
         properties=StoredProperties(properties),
-        requires=tuple(requires.split()),
+        requires=tuple(map(Address, map(intern, requires.split()))),
         protect=protect == 1,
-        seen=seen,
-        commit=revision,
+        seen=intern(seen),
+        commit=intern(revision),
         updated_at=datetime.fromisoformat(updated_at),
     )
 

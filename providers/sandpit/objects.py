@@ -32,6 +32,10 @@ Row: TypeAlias = tuple[int, str, str, str, str, str, str, float, str]
 """Number, cluster, address, digest, properties and attributes as JSON text, seen, ready_at, trouble."""
 
 _JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+Stamp: TypeAlias = tuple[int, str, str, float, str]
+"""Number, cluster, seen, ready_at, trouble: equal stamps, equal rows."""
+
 _GONE = "what it is made of is gone"
 
 
@@ -98,6 +102,12 @@ class Thing(Struct, frozen=True, kw_only=True, dict=True):
         mark = [self.mark.repository, self.mark.address, self.mark.digest] if self.mark else []
         text = "\0".join((self.id, *mark, self.properties_text, self.attributes_text))
         return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def stamp_of(row: Row) -> Stamp:
+    """Give what tells a row from what it was and will be."""
+    number, cluster, _, _, _, _, seen, ready_at, trouble = row
+    return number, cluster, seen, ready_at, trouble
 
 
 def name_of(properties: Properties) -> str:

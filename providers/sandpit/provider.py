@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import is_
 from threading import Lock
 from typing import ClassVar
+
+from msgspec import Struct
 
 from providers.base import (
     Context,
     Finding,
     Foreign,
-    Health,
     Kind,
     Mark,
     PermanentError,
@@ -55,8 +57,8 @@ class Sandpit:
         self._looking = Lock()
         self._sights: dict[tuple[str, str], Sight] = {}
         """By kind and repository."""
-        self._kept: dict[str, tuple[object, Snapshot]] = {}
-        """Repository → a look that only a write can make untrue, and the version of the file before it."""
+        self._kept: dict[str, _Kept] = {}
+        """By repository."""
         self._examined: tuple[object, object, tuple[Finding, ...]] = (None, None, ())
         """What was examined last, and what was found."""
 
@@ -78,35 +80,39 @@ class Sandpit:
                 version = None if scope.unmanaged else self.world.version()
             except ProviderError as error:
                 return Snapshot(unknown={"*": str(error)})
-            before, kept = self._kept.get(scope.repository, (None, Snapshot()))
-            if version is not None and version == before:
-                return kept
-            snapshot = self._look(scope)
-            if version is not None and all(one.health is not Health.PROGRESSING for one in snapshot.present):
-                self._kept[scope.repository] = (version, snapshot)
+            before = self._kept.get(scope.repository)
+            if before is not None and version is not None and version == before.version:
+                return before.snapshot
+            shown, snapshot = self._look(scope)
+            if snapshot.sources is not None and not scope.unmanaged:
+                if before is not None and len(shown) == len(before.shown) and all(map(is_, shown, before.shown)):
+                    snapshot = before.snapshot
+                self._kept[scope.repository] = _Kept(version, shown, snapshot)
             return snapshot
 
-    def _look(self, scope: Scope) -> Snapshot:
-        present: list[Present] = []
+    def _look(self, scope: Scope) -> tuple[Sequence[Sequence[Present]], Snapshot]:
+        """Give what each kind shows, and all of it together."""
+        shown: list[Sequence[Present]] = []
         unknown: dict[str, str] = {}
         for kind in self._kinds():
+            sight = self._sights.setdefault((kind, scope.repository), Sight(kind, scope.repository))
             try:
                 listing = self.world.listing(kind, scope.repository)
+                shown.append(sight.show(listing.stamps, self.world.rows, self.world.now()))
             except ProviderError as error:
                 unknown[kind] = str(error)
                 continue
-            sight = self._sights.setdefault((kind, scope.repository), Sight(kind, scope.repository))
-            present.extend(sight.show(listing.rows, self.world.now()))
             unknown |= {f"{kind}@{cluster}": why for cluster, why in listing.unseen.items()}
-            if len(listing.rows) < listing.total:
-                unknown[kind] = f"the list of {kind}s was cut short: {len(listing.rows)} of {listing.total} came"
-        settled = not unknown and all(one.health is not Health.PROGRESSING for one in present)
-        return Snapshot(
-            present=present,
+            if len(listing.stamps) < listing.total:
+                unknown[kind] = f"the list of {kind}s was cut short: {len(listing.stamps)} of {listing.total} came"
+        moving = any(self._sights[kind, scope.repository].moving for kind in self._kinds())
+        snapshot = Snapshot(
+            present=[one for of_kind in shown for one in of_kind],
             unknown=unknown,
             foreign=self._foreign(scope, unknown),
-            sources=self.world.database.files if settled else None,
+            sources=None if unknown or moving else self.world.database.files,
         )
+        return shown, snapshot
 
     def examine(self, wanted: Mapping[Address, Resource], snapshot: Snapshot) -> Iterable[Finding]:
         """Look for names that are taken, clusters that are full, quotas that are spent and ways that do not exist."""
@@ -153,6 +159,16 @@ class Sandpit:
     def _present(self, thing: Thing) -> Present:
         repository = thing.mark.repository if thing.mark else ""
         return next(presents(thing.kind, [thing.row], repository, self.world.now()))
+
+
+class _Kept(Struct, frozen=True):
+    """A look that only a write can make untrue."""
+
+    version: object
+    """Of the file, before the look."""
+    shown: Sequence[Sequence[Present]]
+    """By kind."""
+    snapshot: Snapshot
 
 
 def _settled(resource: Resource) -> Properties:

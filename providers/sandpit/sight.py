@@ -1,18 +1,19 @@
 """Turns stored rows into what the protocol shows; properties are decoded only if somebody reads them.
 
-What was shown once is kept: a row that is still the same is not shown anew.
+What was shown once is kept: an object whose stamp is still the same is not even read anew.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from sys import intern
 from typing import cast
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from providers.base import Health, Mark, Present
-from providers.sandpit.objects import Row
+from providers.sandpit.objects import Row, Stamp, stamp_of
 from specs.model import Address
 from specs.values import Properties, Value, decode
 
@@ -67,28 +68,37 @@ class Sight(Struct):
 
     kind: str
     repository: str
-    _rows: Sequence[Row] = ()
+    _stamps: Sequence[Stamp] = ()
     _present: Sequence[Present] = ()
-    _made: dict[int, tuple[Row, Present]] = field(default_factory=dict)
-    """Number of an object → its row, and what was made of it; without those that change by themselves."""
+    moving: bool = False
+    """Whether anything changes by itself."""
 
-    def show(self, rows: Sequence[Row], now: float) -> Sequence[Present]:
-        """Show rows as they are at `now`; the very same sequence as the last time if nothing is different."""
-        if len(self._made) == len(self._rows) and rows == self._rows:
+    def show(
+        self, stamps: Sequence[Stamp], rows: Callable[[Sequence[int]], Iterable[Row]], now: float
+    ) -> Sequence[Present]:
+        """Show objects as they are at `now`; the very same sequence as the last time if nothing is different.
+
+        `rows` reads objects by their numbers; one that is gone by then is not shown.
+        """
+        if stamps == self._stamps and not self.moving:
             return self._present
-        self._present = [self._shown(row, now) for row in rows]
-        self._rows = rows
-        self._made = {
-            row[0]: (row, present)
-            for row, present in zip(rows, self._present, strict=True)
+        known = {
+            stamp: present
+            for stamp, present in zip(self._stamps, self._present, strict=True)
             if present.health is not Health.PROGRESSING
         }
+        new = [stamp[0] for stamp in stamps if stamp not in known]
+        made = {row[0]: (stamp_of(row), self._made(row, now)) for row in rows(new)}
+        shown = [
+            (stamp, known[stamp]) if stamp in known else made[stamp[0]]
+            for stamp in stamps
+            if stamp in known or stamp[0] in made
+        ]
+        self._stamps, self._present = [stamp for stamp, _ in shown], [present for _, present in shown]
+        self.moving = any(present.health is Health.PROGRESSING for present in self._present)
         return self._present
 
-    def _shown(self, row: Row, now: float) -> Present:
-        before, present = self._made.get(row[0], (None, None))
-        if present is not None and before == row:
-            return present
+    def _made(self, row: Row, now: float) -> Present:
         return next(presents(self.kind, [row], self.repository, now))
 
 
@@ -102,11 +112,11 @@ def presents(kind: str, rows: Iterable[Row], repository: str, now: float) -> Ite
         elif ready_at > now:
             health, reason, state = Health.PROGRESSING, f"ready in {ready_at - now:.1f} s", "creating"
         yield Present(
-            provider_id=f"{kind}-{number}",
-            mark=Mark(repository, Address(address), digest),
+            provider_id=intern(f"{kind}-{number}"),
+            mark=Mark(repository, Address(intern(address)), intern(digest)),
             properties=Stored(properties),
             attributes=Attributes(attributes, state),
             health=health,
             reason=reason,
-            seen=seen,
+            seen=intern(seen),
         )

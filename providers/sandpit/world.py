@@ -22,6 +22,7 @@ from providers.sandpit.faults import Trouble
 from providers.sandpit.kinds import KINDS
 from providers.sandpit.objects import (
     Row,
+    Stamp,
     Thing,
     get,
     missing,
@@ -42,6 +43,9 @@ AMOUNTS = (("vcpus", "vCPU"), ("memory_mb", "MB of memory"), ("disk_gb", "GB of 
 
 _ENDLESS = Capacity(vcpus=float("inf"), memory_mb=float("inf"), disk_gb=float("inf"))
 _ROUNDING = 1e-6
+_SHOWN = "number, cluster, address, digest, properties, attributes, seen, ready_at, trouble"
+_ROWS_AT_ONCE = 900
+"""Every build of SQLite takes 999 values."""
 _BLOCKING = ("network", "volume")
 """Kinds that cannot go while something is made of them."""
 
@@ -49,7 +53,7 @@ _BLOCKING = ("network", "volume")
 class Listing(Struct, frozen=True, kw_only=True):
     """What a list call answered; `total` is how many there are by the API's own count."""
 
-    rows: Sequence[Row]
+    stamps: Sequence[Stamp]
     total: int
     unseen: Mapping[str, str]
     """Cluster → why its objects are not in the rows."""
@@ -89,15 +93,27 @@ class World:
                 raise error
             unseen[fault.cluster] = str(error)
         with self.database.reading() as connection:
-            rows: list[Row] = connection.execute(
-                "SELECT number, cluster, address, digest, properties, attributes, seen, ready_at, trouble"
+            stamps: list[Stamp] = connection.execute(
+                "SELECT number, cluster, seen, ready_at, trouble"
                 " FROM objects WHERE binding = ? AND kind = ? AND repository = ?",
                 (self._binding, kind, repository),
             ).fetchall()
         if unseen:
-            rows = [row for row in rows if row[1] not in unseen]
+            stamps = [stamp for stamp in stamps if stamp[1] not in unseen]
         cut = fault is not None and fault.trouble is Trouble.PARTIAL
-        return Listing(rows=rows[: len(rows) // 2] if cut else rows, total=len(rows), unseen=unseen)
+        return Listing(stamps=stamps[: len(stamps) // 2] if cut else stamps, total=len(stamps), unseen=unseen)
+
+    def rows(self, numbers: Sequence[int]) -> Iterator[Row]:
+        """Read objects that were listed, as they are by now; those that are gone are left out."""
+        for start in range(0, len(numbers), _ROWS_AT_ONCE):
+            some = numbers[start : start + _ROWS_AT_ONCE]
+            with self.database.reading() as connection:
+                marks = ", ".join("?" * len(some))
+                found: list[Row] = connection.execute(
+                    f"SELECT {_SHOWN} FROM objects WHERE number IN ({marks})",  # noqa: S608 - question marks
+                    some,
+                ).fetchall()
+            yield from found
 
     def foreign(self, repository: str) -> tuple[Foreign, ...]:
         """List every object that does not carry the repository's mark."""
