@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
+import msgspec
 from msgspec import Struct, field
 
 from specs.codec import (
@@ -150,7 +151,7 @@ class _Reading:
 
     def _kept(self, text: bytes | None) -> Json | None:
         """Read what was kept of a document, unless something it depends on has changed."""
-        entry = json.loads(text) if text is not None else None
+        entry = _read(text) if text is not None else None
         return entry if entry is not None and entries.is_current(entry, self._tree) else None
 
     def _key(self, path: str) -> str:
@@ -168,6 +169,18 @@ class _Reading:
         if self._cache is not None:
             kept = {self._key(path): _json(entry) for path, entry in fresh.items() if path not in self.unanswered}
             self._cache.put(kept)
+
+
+_PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _read(text: bytes) -> Json | None:
+    """Read what was kept of a document, its services only as text; None if it cannot be read."""
+    try:
+        parts = _PARTS.decode(text)
+        return {name: part if name == "variants" else msgspec.json.decode(part) for name, part in parts.items()}
+    except msgspec.DecodeError:
+        return None
 
 
 def _json(entry: Json) -> bytes:
@@ -236,8 +249,11 @@ def _shelved(entry: Json, before: _Shelved | None) -> _Shelved:
         return _Shelved(entry, {})
     found: dict[str, Service] = {}
     shared: dict[int, Service] = {}
+    variants = entry["variants"]
+    if isinstance(variants, msgspec.Raw):
+        variants = msgspec.json.decode(variants)
     for site, variant in entry["by_site"].items():
-        data = entry["variants"][variant]
+        data = variants[variant]
         service = decode_service(data, site) if data["late"] or variant not in shared else shared[variant]
         shared[variant] = service
         found[site] = service

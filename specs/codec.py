@@ -7,6 +7,7 @@ a fraction of a second.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from sys import intern
 from typing import Any
 
 from specs import values
@@ -44,6 +45,9 @@ Json = Any
 
 _Decode = Callable[[Json], Any]
 
+_EMPTY: Mapping[str, Any] = {}
+"""One for all: most of twenty thousand nodes have no artifacts, operations or metadata. Texts that repeat are shared."""
+
 
 def encode_diagnostic(diagnostic: Diagnostic) -> Json:
     """Write a diagnostic."""
@@ -70,7 +74,8 @@ def encode_position(position: Position) -> Json:
 
 def decode_position(data: Json) -> Position:
     """Read a position."""
-    return Position(*data)
+    file, line, column = data
+    return Position(intern(file), line, column)
 
 
 # --- services ---
@@ -133,7 +138,7 @@ def _needs_decoding(value: Value) -> bool:
 def decode_service(data: Json, site: str) -> Service:
     """Read a service as it is on one site; without late values it is the same on all."""
     decode = _at_site(site) if data["late"] else _plain
-    lineages = [tuple(lineage) for lineage in data["lineages"]]
+    lineages = [tuple(map(intern, lineage)) for lineage in data["lineages"]]
     nodes = (_decode_node(node, lineages, decode) for node in data["nodes"])
     groups = (
         Group(name=name, types=lineages[types], members=tuple(members), properties=decode(properties))
@@ -206,31 +211,35 @@ def _encode_node(node: Node, lineages: Mapping[tuple[str, ...], int]) -> Json:
 def _decode_node(data: Json, lineages: Sequence[tuple[str, ...]], decode: _Decode) -> Node:
     name, types, properties, capabilities, requirements, artifacts, operations, metadata, position = data
     return Node(
-        name=name,
+        name=intern(name),
         types=lineages[types],
-        properties=decode(properties),
-        capabilities={key: decode(item) for key, item in capabilities.items()},
+        properties=decode(properties) or _EMPTY,
+        capabilities={key: decode(item) or _EMPTY for key, item in capabilities.items()} or _EMPTY,
         requirements=tuple(
             Requirement(
-                name=r,
-                node=node,
-                capability=capability,
-                relationship=relationship,
+                name=intern(r),
+                node=intern(node),
+                capability=intern(capability),
+                relationship=intern(relationship),
                 types=lineages[kinds],
-                properties=decode(given),
+                properties=decode(given) or _EMPTY,
             )
             for r, node, capability, relationship, kinds, given in requirements
         ),
         artifacts={
-            a: Artifact(name=a, type=its_type, file=file, content=content, properties=decode(given))
+            a: Artifact(
+                name=a, type=intern(its_type), file=intern(file), content=content, properties=decode(given) or _EMPTY
+            )
             for a, its_type, file, content, given in artifacts
-        },
+        }
+        or _EMPTY,
         operations={
-            o: Operation(name=o, implementation=implementation, content=content, inputs=decode(given))
+            o: Operation(name=o, implementation=implementation, content=content, inputs=decode(given) or _EMPTY)
             for o, implementation, content, given in operations
-        },
-        metadata=metadata,
-        position=Position(*position),
+        }
+        or _EMPTY,
+        metadata=metadata or _EMPTY,
+        position=decode_position(position),
     )
 
 
