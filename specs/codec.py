@@ -46,7 +46,7 @@ Json = Any
 _Decode = Callable[[Json], Any]
 
 _EMPTY: Mapping[str, Any] = {}
-"""One for all: most of twenty thousand nodes have no artifacts, operations or metadata. Texts that repeat are shared."""
+"""One for all: most nodes have no artifacts, operations or metadata. Texts that repeat are shared as well."""
 
 
 def encode_diagnostic(diagnostic: Diagnostic) -> Json:

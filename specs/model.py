@@ -15,7 +15,7 @@ from typing import NewType
 
 from msgspec import Struct, field
 
-from specs.values import Properties, Reference, Value, digest, expressions
+from specs.values import Properties, Reference, Secret, Value, digest, expressions
 
 Address = NewType("Address", str)
 """`<site>/<service>/<node>[@<cluster>][.<n>]:<provider>.<kind>[/<name>]`: stable, printable, shell-safe.
@@ -422,6 +422,11 @@ class Resource(Struct, frozen=True, kw_only=True, dict=True):
     def references(self) -> tuple[Reference, ...]:
         """Every reference inside the properties, in order."""
         return tuple(item for item in expressions(self.properties) if isinstance(item, Reference))
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every secret inside the properties, in order."""
+        return tuple(item for item in expressions(self.properties) if isinstance(item, Secret))
 
     def __hash__(self) -> int:
         return hash((self.address, self.digest))
