@@ -7,13 +7,13 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from importlib import import_module
-from typing import cast
+from typing import TextIO, cast
 
 from reconciler.cli.exits import Exit
 from reconciler.cli.parser import Options
-from reconciler.cli.terminal import Screen, log_to, standard_screen
+from reconciler.cli.terminal import Screen, UnwritableError, log_to, standard_screen
 from reconciler.desire import DesireError
 from reconciler.lines import Line, Span, Style
 from reconciler.plan import StalePlanError
@@ -42,12 +42,23 @@ def guarded(options: Options, module: str) -> Exit:
         screen.error(f"interrupted; {left if options.command in _WORKING else 'nothing was changed'}")
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush would complain
+        _give_up(sys.stdout)
         return Exit.UNHEARD
+    except UnwritableError as error:
+        _give_up(sys.stdout)
+        with suppress(UnwritableError):
+            return say(error, screen)
+        _give_up(sys.stderr)
+        return Exit.FAILED
     except ReconcilerError as error:
         return say(error, screen)
     except Exception as error:
         return _internal(error, screen, verbose=options.verbose)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Lead a stream nowhere, or its last flush would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say(error: ReconcilerError, screen: Screen, site: str = "") -> Exit:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from reconciler.lines import Line, Span, Style
+from specs.errors import ReconcilerError
 
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 """Control characters, invisible ones, and marks that turn the direction of text."""
@@ -36,6 +37,10 @@ _COLOURS: Mapping[Style, str] = {
 def clean(text: str) -> str:
     """Make text from anywhere fit for one line of a terminal."""
     return _HARMFUL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+class UnwritableError(ReconcilerError):
+    """What the command says cannot be written, e.g. to a full disk."""
 
 
 class Screen:
@@ -70,14 +75,15 @@ class Screen:
 
     def document(self, data: object) -> None:
         """Print one JSON document, indented for eyes only; its escapes leave no control character."""
-        self.out.write(json.dumps(data, indent=2 if self.out.isatty() else None))
-        self.out.write("\n")
-        self.out.flush()
+        self.text(json.dumps(data, indent=2 if self.out.isatty() else None))
+
+    def text(self, result: str) -> None:
+        """Print a result as it is."""
+        _put(self.out, f"{result}\n")
 
     def ask(self, question: str) -> str:
         """Ask on the terminal; an empty answer if its end is reached."""
-        self.err.write(f"{clean(question)} ")
-        self.err.flush()
+        _put(self.err, f"{clean(question)} ")
         return sys.stdin.readline().strip()
 
     def painted(self, line: Line | str, stream: TextIO) -> str:
@@ -92,8 +98,18 @@ class Screen:
         text = "".join(f"{self.painted(line, stream)}\n" for line in lines)
         if self._heard is not None:
             self._heard.append((int(stream is self.err), text))
+        _put(stream, text)
+
+
+def _put(stream: TextIO, text: str) -> None:
+    try:
         stream.write(text)
         stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        what = "the standard error" if stream is sys.stderr else "the standard output"
+        raise UnwritableError(f"{what} cannot be written: {error.strerror}; send it elsewhere, or make room") from error
 
 
 def _paint(span: Span) -> str:

@@ -11,7 +11,5 @@ from reconciler.cli.terminal import Screen
 
 def run(options: Options, screen: Screen) -> Exit:
     """Print the script; it belongs where the shell looks for completions."""
-    screen.out.write(shtab.complete(build(), options.shell))
-    screen.out.write("\n")
-    screen.out.flush()
+    screen.text(shtab.complete(build(), options.shell))
     return Exit.DONE

@@ -193,6 +193,17 @@ def test_a_reader_that_goes_away_is_no_error(city: City) -> None:
     assert process.returncode == 141
 
 
+@pytest.mark.parametrize(("streams", "said"), [(">/dev/full", True), (">/dev/full 2>/dev/full", False)])
+def test_a_full_disk_is_said_where_that_is_possible(city: City, streams: str, said: bool) -> None:
+    code = "import sys; from reconciler.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = f'"{sys.executable}" -c "{code}" -C "{city.folder}" plan {streams}'
+    ended = subprocess.run(["sh", "-c", command], cwd=ROOT, check=False, stderr=subprocess.PIPE, text=True)
+
+    assert ended.returncode == 1
+    message = "error: the standard output cannot be written: No space left on device; send it elsewhere, or make room\n"
+    assert ended.stderr == (message if said else "")
+
+
 def test_closed_streams_are_no_error(city: City) -> None:
     code = "import sys; from reconciler.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = f'"{sys.executable}" -c "{code}" -C "{city.folder}" plan --detailed-exitcode >&- 2>&-'
