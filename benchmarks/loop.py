@@ -29,10 +29,11 @@ from benchmarks.generate import Shape, Size, commit_everything, generate, new_re
 from providers.base import Context, Mark, Present
 from providers.sandpit.provider import Sandpit
 from reconciler.connections import Connections
+from reconciler.look import Ground, limits_by_hand, look, make
 from reconciler.loop import Loop
 from reconciler.order import Operation
 from reconciler.project import Place, Project, utc_now
-from reconciler.turn import Ground, carry_out, limits_by_hand, look, make, working_on
+from reconciler.turn import carry_out, working_on
 from specs.model import Resource
 from specs.repository import Repository
 from state.opening import open_store

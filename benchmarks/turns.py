@@ -25,9 +25,9 @@ from benchmarks.generate import Shape, Size, change
 from providers.base import Present
 from providers.sandpit.database import world_file
 from reconciler.diff import Seen, diff
+from reconciler.look import Look, look
 from reconciler.loop import Loop
 from reconciler.project import Place
-from reconciler.turn import Look, look
 from specs.tosca.collector import at_rest
 
 SITE = "site-0"

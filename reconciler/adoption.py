@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from providers.base import Foreign, Mark, Present, unknown_reason
 from reconciler.difference import Later, Recognised
+from reconciler.look import Ground, Look, look
 from reconciler.resolve import resolve
-from reconciler.turn import Ground, Look, look
 from specs.errors import ReconcilerError
 from specs.model import Address, Resource, parse_address
 from specs.values import Properties, digest

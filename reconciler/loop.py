@@ -21,12 +21,12 @@ from reconciler.alerts_service import Alerts, Surroundings
 from reconciler.choice import Choice
 from reconciler.connections import Connections
 from reconciler.kept import Kept
+from reconciler.look import Ground
 from reconciler.loop_turn import Ending, Turn
 from reconciler.project import Place, Reading, utc_now
 from reconciler.schedule import Backoff, Clockwork
 from reconciler.secrets import Secrets
 from reconciler.settings import Timing
-from reconciler.turn import Ground
 from reconciler.watch import Watch
 from specs.errors import ReconcilerError, RepositoryError
 from specs.tosca import collector

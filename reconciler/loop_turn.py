@@ -13,13 +13,14 @@ from msgspec.structs import replace
 
 from reconciler.holds import Limits, Switches
 from reconciler.lines import count
+from reconciler.look import Ground, Look, limits_of_loop, look, make
 from reconciler.order import Verb
 from reconciler.plan import Plan
 from reconciler.progress import Finished, Progress, Report, Retrying
 from reconciler.schedule import may_apply
 from reconciler.settings import Settings
 from reconciler.step import Action
-from reconciler.turn import Ground, Look, carry_out, limits_of_loop, look, make, working_on
+from reconciler.turn import carry_out, working_on
 from specs.errors import ReconcilerError
 from specs.tosca import collector
 from state.store import LockedError, Outcome, Suspension

@@ -8,11 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.choice import Choice
+from reconciler.look import Ground, Look, limits_by_hand, look, make
 from reconciler.plan import Plan
 from reconciler.plan_document import Document, plan_document
 from reconciler.plan_view import PlanView, view_plan
 from reconciler.render_plan import NOT_TARGETED
-from reconciler.turn import Ground, Look, limits_by_hand, look, make
 from specs.errors import ReconcilerError
 from specs.model import Address, parse_address
 

@@ -13,11 +13,10 @@ from msgspec import Struct
 
 from providers.registry import connect
 from reconciler.connections import Connections
+from reconciler.look import Ground, Look
 from reconciler.secrets import Secrets
 from reconciler.settings import Settings
 from reconciler.settings_kept import settings_of
-from reconciler.status import Records
-from reconciler.turn import Ground, Look
 from specs.catalogue import Catalogue, Shelf, read_catalogue
 from specs.errors import Diagnostic, RepositoryError, SettingsError, Severity, SpecError
 from specs.repository import Repository
@@ -166,12 +165,6 @@ class Project:
         store = (self.place.state_dir / name for name in ("state.db", "state.db-wal"))
         seen = (path for sources in found for path in sources or ())
         return frozenset(map(str, (*of_git, *store, secrets, *texts, *seen)))
-
-    def records(self, limit: int = 1000) -> Records:
-        """Give runs, suspensions and locks of every site."""
-        return Records(
-            runs=self.store.runs(limit=limit), suspensions=self.store.suspensions(), locks=self.store.locks()
-        )
 
 
 class _Unwritten(Struct, frozen=True):

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from providers.base import Finding, Health, Present
 from reconciler.difference import Difference, Gone, Recognised, Unseen
+from reconciler.records import Records
 from specs.desired import Desired
 from specs.model import Address, parse_address
-from state.store import Lock, Run, Suspension
+from state.store import Suspension
 
 SITE = "-"
 """The service under which the site's own resources go."""
@@ -54,27 +55,6 @@ class ServiceStatus(Struct, frozen=True, kw_only=True):
     def is_well(self) -> bool:
         """Whether nothing needs to be said about it."""
         return self.sync is Sync.SYNCED and self.health is Health.HEALTHY
-
-
-class Records(Struct, frozen=True, kw_only=True):
-    """What the store knows beside the inventory, of one site or of all."""
-
-    runs: tuple[Run, ...] = ()
-    """Newest first."""
-    suspensions: tuple[Suspension, ...] = ()
-    locks: tuple[Lock, ...] = ()
-
-    def of(self, site: str) -> Records:
-        """Give what belongs to one site."""
-        return Records(
-            runs=tuple(run for run in self.runs if run.site == site),
-            suspensions=tuple(suspension for suspension in self.suspensions if suspension.site == site),
-            locks=tuple(lock for lock in self.locks if lock.site == site),
-        )
-
-    def suspension(self, site: str, service: str = "") -> Suspension | None:
-        """Give the suspension of a site, or of one service on it."""
-        return next((s for s in self.suspensions if (s.site, s.service) == (site, service)), None)
 
 
 class SiteStatus(Struct, frozen=True, kw_only=True):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from reconciler.choice import Choice
 from reconciler.cli.parser import Options
+from reconciler.look import Ground
 from reconciler.planning import services_of
 from reconciler.project import Place
-from reconciler.turn import Ground
 
 
 def place_of(options: Options) -> Place:

@@ -20,9 +20,9 @@ from reconciler.cli.opening import choice_of, chosen_sites, place_of
 from reconciler.cli.parser import Options
 from reconciler.cli.terminal import Screen
 from reconciler.lines import Line, Span, Style, count, line, table
+from reconciler.look import Ground
 from reconciler.plan_document import Document
 from reconciler.project import Project, opened, read_tree
-from reconciler.turn import Ground
 from specs.catalogue import Catalogue
 from specs.errors import SettingsError
 from specs.patch import SpecPatch

@@ -19,6 +19,7 @@ from reconciler.cli.progress import progress
 from reconciler.cli.show_plan import show_plans, warn_of
 from reconciler.cli.show_report import report_document, report_lines
 from reconciler.cli.terminal import Screen
+from reconciler.look import Ground
 from reconciler.plan import PlanError, StalePlanError
 from reconciler.plan_document import Document, moved
 from reconciler.plan_file import read_plan_file
@@ -26,7 +27,7 @@ from reconciler.planning import Planned, document_of, left_behind, plan_site
 from reconciler.progress import Report
 from reconciler.project import Place, Project, opened
 from reconciler.trust import check_trust
-from reconciler.turn import Ground, carry_out, working_on
+from reconciler.turn import carry_out, working_on
 from specs.errors import ReconcilerError, SettingsError, Severity
 
 

@@ -14,9 +14,9 @@ from reconciler.cli.terminal import Screen
 from reconciler.desire import Wish, desire
 from reconciler.graph import graph_dot, graph_lines
 from reconciler.lines import Line, line
+from reconciler.look import Ground
 from reconciler.plan_document import Document
 from reconciler.project import opened
-from reconciler.turn import Ground
 from specs.errors import ReconcilerError
 from specs.model import Address, Resource, parse_address
 

@@ -12,12 +12,13 @@ from reconciler.cli.parser import Options
 from reconciler.cli.show_run import run_document, run_text
 from reconciler.cli.terminal import Screen
 from reconciler.lines import Line, Span, Style, count, line, table
+from reconciler.look import Ground, look
 from reconciler.plan_document import Document, Json, finding_document
 from reconciler.planning import left_behind
 from reconciler.project import opened
+from reconciler.records import Records, read_records
 from reconciler.render_plan import finding_lines
-from reconciler.status import SITE, Records, ServiceStatus, SiteStatus, Sync, blind_status, site_status
-from reconciler.turn import Ground, look
+from reconciler.status import SITE, ServiceStatus, SiteStatus, Sync, blind_status, site_status
 from specs.errors import ReconcilerError
 from state.process import is_gone
 from state.store import Lock, Suspension
@@ -31,7 +32,7 @@ def run(options: Options, screen: Screen) -> Exit:
     choice = choice_of(options)
     with opened(place_of(options)) as project:
         ground = project.ground(project.read())
-        records = project.records()
+        records = read_records(project.store)
         found = [_status(ground, site, choice, records) for site in chosen_sites(ground, choice)]
         gone = left_behind(ground, choice).items()
         found += [blind_status(site, ground.catalogue.commit, problem, records) for site, problem in gone]

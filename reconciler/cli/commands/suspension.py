@@ -9,6 +9,7 @@ from reconciler.cli.opening import choice_of, place_of
 from reconciler.cli.parser import Options
 from reconciler.cli.terminal import Screen
 from reconciler.project import Project, opened
+from reconciler.records import read_records
 from specs.errors import SettingsError
 from state.process import this_process
 from state.store import Suspension
@@ -38,7 +39,7 @@ def _sites(options: Options, project: Project) -> tuple[str, ...]:
     """Give the sites that were named, or all; those the records know count, because specs may be broken or gone."""
     choice = choice_of(options)
     catalogue = project.read().catalogue
-    records = project.records()
+    records = read_records(project.store)
     recorded = {run.site for run in records.runs} | {suspension.site for suspension in records.suspensions}
     sites = choice.choose_sites(catalogue.sites.keys() | recorded)
     services = {service.name for site in sites for service in catalogue.services_on(site)}

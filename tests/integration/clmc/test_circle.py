@@ -19,8 +19,8 @@ import pygit2
 import pytest
 
 from providers.base import Health
+from reconciler.look import look
 from reconciler.project import Place, opened
-from reconciler.turn import look
 from specs.patch import trailer
 from state.metrics.moments import nanoseconds
 from state.store import Outcome

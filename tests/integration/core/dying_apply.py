@@ -15,8 +15,9 @@ from typing import cast
 
 from msgspec.structs import replace
 
+from reconciler.look import limits_by_hand, look, make
 from reconciler.project import Place, opened
-from reconciler.turn import carry_out, limits_by_hand, look, make, working_on
+from reconciler.turn import carry_out, working_on
 from state.store import Store
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.look import look
 from reconciler.project import Place, opened
-from reconciler.turn import look
 from state.store import Outcome
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "flame"

@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from providers.base import Finding, Health, Mark, Present
 from reconciler.difference import Difference, Gone, Missing, Recognised, Surplus, Unseen
-from reconciler.status import Records, SiteStatus, Sync, blind_status, site_status, worst
+from reconciler.records import Records
+from reconciler.status import SiteStatus, Sync, blind_status, site_status, worst
 from specs.desired import Desired
 from specs.errors import Severity
 from specs.model import Address, Resource
