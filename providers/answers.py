@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Final
 
 from msgspec import Raw, defstruct
-from msgspec.json import Decoder
+from msgspec.json import Decoder, Encoder
 
 from providers.base import TransientError
 
@@ -20,11 +20,17 @@ Text = bytes | Raw
 """JSON that nobody has read yet; a part of an answer keeps all of it alive."""
 
 _ANYTHING: Final = Decoder()
+_IN_ORDER: Final = Encoder(order="deterministic")
 
 
 def parsed(text: Text) -> Any:
     """Read JSON into plain values."""
     return read(_ANYTHING, text)
+
+
+def written(value: Any) -> bytes:
+    """Write what was read as JSON, in one spelling."""
+    return _IN_ORDER.encode(value)
 
 
 def read(decoder: Decoder[Any], text: Text) -> Any:

@@ -19,13 +19,13 @@ from zlib import compress, decompress
 
 from msgspec import Struct, field
 
-from providers.answers import parsed
+from providers.answers import parsed, written
 from providers.base import PermanentError, ProviderError, Scope
 from providers.kubernetes.connection import METADATA_LIST, Call, Stream
 from providers.kubernetes.discovery import Served
 from providers.kubernetes.errors import Expired
 from providers.kubernetes.listing import Head, Page
-from providers.kubernetes.naming import Json, compact, selector
+from providers.kubernetes.naming import Json, selector
 from providers.kubernetes.ownership import owned_fields
 from providers.kubernetes.server import Server
 
@@ -343,8 +343,8 @@ def _kept(served: Served, body: Json) -> _Kept:
         body = {"metadata": metadata}
     else:
         matter |= {key: value for key, value in body.items() if key not in ("apiVersion", "kind", "metadata", "status")}
-    digest = blake2b(compact(matter).encode(), digest_size=16).digest()
-    return _Kept(Head(metadata["uid"], metadata["resourceVersion"]), compress(compact(body).encode(), 1), digest)
+    digest = blake2b(written(matter), digest_size=16).digest()
+    return _Kept(Head(metadata["uid"], metadata["resourceVersion"]), compress(written(body), 1), digest)
 
 
 def _number(version: str) -> int:
