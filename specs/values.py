@@ -108,6 +108,8 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 def expressions(value: Value) -> Iterator[Reference | Secret]:
     """Walk every reference and secret inside a value, in order."""
     match value:
+        case str() | int() | float() | None:
+            return
         case Reference() | Secret():
             yield value
         case Call(_, arguments):
@@ -116,8 +118,6 @@ def expressions(value: Value) -> Iterator[Reference | Secret]:
         case Mapping():
             for item in value.values():
                 yield from expressions(item)
-        case str():
-            return
         case Sequence():
             for item in value:
                 yield from expressions(item)
@@ -129,14 +129,14 @@ def rewrite(value: Value, change: Callable[[Reference | Secret | Call], Value]) 
     Arguments of a call are rewritten before the call itself is handed over.
     """
     match value:
+        case str() | int() | float() | None:
+            return value
         case Reference() | Secret():
             return change(value)
         case Call(function, arguments):
             return change(Call(function, [rewrite(item, change) for item in arguments]))
         case Mapping():
             return {key: rewrite(item, change) for key, item in value.items()}
-        case str():
-            return value
         case Sequence():
             return [rewrite(item, change) for item in value]
     return value

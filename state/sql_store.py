@@ -83,12 +83,13 @@ class SqlStore:
         lines = [rows.entry_row(entry) for entry in entries]
         kept = [rows.item_row(item) for item in items]
         dropped = [(address,) for address in forgotten]
-        written = {(site, service) for row in (*kept, *dropped) for site, service in _places(str(row[0]))}
+        written = sorted({place for row in (*kept, *dropped) for place in _places(str(row[0]))})
+        state = os.urandom(8).hex()
         database = self._database
         with database.transaction():
             database.change_many("DELETE FROM items WHERE address = ?", dropped)
             database.change_many(rows.ITEMS.upsert, kept)
-            database.change_many(_NEW_STATE, [(*place, os.urandom(8).hex()) for place in sorted(written)])
+            database.change_many(_NEW_STATE, [(*place, state) for place in written])
             database.change_many(rows.JOURNAL.upsert, lines)
 
     def journal(self, site: str, run: str = "", outcome: Outcome | None = None) -> tuple[Entry, ...]:
