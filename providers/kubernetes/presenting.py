@@ -17,6 +17,7 @@ from providers.kubernetes.shape import (
     OWN_WORDS,
     covers,
     fill,
+    is_plain,
     parts_of,
     rolls_with_of,
     sealed_data,
@@ -132,7 +133,7 @@ def _parts(sample: Sample, wanted: Resource, after: Mapping[str, Value] | None) 
     shown: Value = wanted_parts(wanted)
     if after is not None:
         shown = seen_through(shown, parts_of(sample.body), after)
-    elif wanted.references or wanted.secrets:
+    elif not is_plain(shown):
         shown = fill(shown, parts_of(sample.body))
     found: dict[str, Value] = dict(shown) if isinstance(shown, Mapping) else {}
     rolls_with = rolls_with_of(sample.body)

@@ -175,6 +175,18 @@ def _plain(resource: Resource, value: Value) -> Any:
 _KEYS = ("name", "mountPath", "containerPort", "port", "key", "ip", "topologyKey", "type", "host", "path")
 
 
+def is_plain(wanted: Value) -> bool:
+    """Tell whether a value says all there is to say: nothing in it is known only later."""
+    match wanted:
+        case str() | bool() | int() | float() | None:
+            return True
+        case dict():
+            return all(map(is_plain, wanted.values()))
+        case list():
+            return all(map(is_plain, wanted))
+    return False
+
+
 def fill(wanted: Value, live: Any) -> Value:
     """Give the wanted value, what is known only later taken from the live one."""
     match wanted:
