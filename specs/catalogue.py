@@ -172,15 +172,23 @@ class _Reading:
 
 
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VARIANTS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 def _read(text: bytes) -> Json | None:
-    """Read what was kept of a document, its services only as text; None if it cannot be read."""
+    """Read what was kept of a document, the nodes of its services only as text; None if it cannot be read."""
     try:
-        parts = _PARTS.decode(text)
-        return {name: part if name == "variants" else msgspec.json.decode(part) for name, part in parts.items()}
+        entry = _parts(_PARTS.decode(text), "variants")
+        if entry["kind"] == "service":
+            entry["variants"] = [_parts(variant, "nodes") for variant in _VARIANTS.decode(entry["variants"])]
     except msgspec.DecodeError:
         return None
+    return entry
+
+
+def _parts(parts: Mapping[str, msgspec.Raw], left: str) -> Json:
+    """Decode all but one."""
+    return {name: part if name == left else msgspec.json.decode(part) for name, part in parts.items()}
 
 
 def _json(entry: Json) -> bytes:
@@ -249,11 +257,8 @@ def _shelved(entry: Json, before: _Shelved | None) -> _Shelved:
         return _Shelved(entry, {})
     found: dict[str, Service] = {}
     shared: dict[int, Service] = {}
-    variants = entry["variants"]
-    if isinstance(variants, msgspec.Raw):
-        variants = msgspec.json.decode(variants)
     for site, variant in entry["by_site"].items():
-        data = variants[variant]
+        data = entry["variants"][variant]
         service = decode_service(data, site) if data["late"] or variant not in shared else shared[variant]
         shared[variant] = service
         found[site] = service

@@ -6,9 +6,12 @@ a fraction of a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from sys import intern
 from typing import Any
+
+import msgspec
 
 from specs import values
 from specs.errors import Diagnostic, Severity
@@ -139,7 +142,6 @@ def decode_service(data: Json, site: str) -> Service:
     """Read a service as it is on one site; without late values it is the same on all."""
     decode = _at_site(site) if data["late"] else _plain
     lineages = [tuple(map(intern, lineage)) for lineage in data["lineages"]]
-    nodes = (_decode_node(node, lineages, decode) for node in data["nodes"])
     groups = (
         Group(name=name, types=lineages[types], members=tuple(members), properties=decode(properties))
         for name, types, members, properties in data["groups"]
@@ -149,7 +151,7 @@ def decode_service(data: Json, site: str) -> Service:
         name=data["name"],
         metadata=data["metadata"],
         sites=decode_selector(data["sites"]),
-        nodes={node.name: node for node in nodes},
+        nodes=Nodes(data["nodes"], lineages, decode),
         states={
             node: {cluster: LifecycleState(state) for cluster, state in states.items()}
             for node, states in data["states"].items()
@@ -159,6 +161,39 @@ def decode_service(data: Json, site: str) -> Service:
         outputs=decode(data["outputs"]),
         position=Position(*data["position"]),
     )
+
+
+class Nodes(Mapping[str, Node]):
+    """The nodes of a service, as JSON until somebody looks at them, and again when many others were looked at since."""
+
+    __slots__ = ("_data", "_decode", "_lineages")
+    __hash__ = object.__hash__
+
+    def __init__(self, data: Json, lineages: Sequence[tuple[str, ...]], decode: _Decode) -> None:
+        self._data, self._lineages, self._decode = data, lineages, decode
+
+    def __getitem__(self, name: str) -> Node:
+        return _decoded(self)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_decoded(self))
+
+    def __len__(self) -> int:
+        return len(_decoded(self))
+
+    def __repr__(self) -> str:
+        return repr(_decoded(self))
+
+    def read(self) -> Mapping[str, Node]:
+        """Decode them all."""
+        data = msgspec.json.decode(self._data) if isinstance(self._data, msgspec.Raw) else self._data
+        nodes = (_decode_node(node, self._lineages, self._decode) for node in data)
+        return {node.name: node for node in nodes}
+
+
+@lru_cache(64)
+def _decoded(nodes: Nodes) -> Mapping[str, Node]:
+    return nodes.read()
 
 
 def _plain(data: Json) -> Json:
