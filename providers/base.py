@@ -61,7 +61,7 @@ class Health(StrEnum):
     UNKNOWN = "Unknown"
 
 
-class Mark(Struct, frozen=True):
+class Mark(Struct, frozen=True, gc=False):
     """The owner mark an object carries: whose it is, which one, and what we last wrote to it."""
 
     repository: str
@@ -69,7 +69,7 @@ class Mark(Struct, frozen=True):
     digest: str
 
 
-class Present(Struct, frozen=True, kw_only=True):
+class Present(Struct, frozen=True, kw_only=True, gc=False):
     """An object as seen.
 
     `properties` speak the vocabulary of the resource's kind and may hold more than the spec mentions.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
+from sys import intern
 from typing import Protocol, cast
 
 import msgspec
@@ -183,6 +184,7 @@ def _read(text: bytes) -> Json | None:
             entry["variants"] = [_parts(variant, "nodes") for variant in _VARIANTS.decode(entry["variants"])]
     except msgspec.DecodeError:
         return None
+    entry["depends"] = {intern(path): content for path, content in entry["depends"].items()}
     return entry
 
 

@@ -23,7 +23,7 @@ class StoreError(ReconcilerError):
     """The store is unreachable, newer than this program or damaged."""
 
 
-class Item(Struct, frozen=True, kw_only=True):
+class Item(Struct, frozen=True, kw_only=True, gc=False):
     """One object that is ours: what we last wrote to it and what it needed."""
 
     address: Address

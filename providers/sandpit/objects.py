@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
+from sys import intern
 from typing import TypeAlias, cast
 
 from msgspec import Struct, field
@@ -107,7 +108,7 @@ class Thing(Struct, frozen=True, kw_only=True, dict=True):
 def stamp_of(row: Row) -> Stamp:
     """Give what tells a row from what it was and will be."""
     number, cluster, _, _, _, _, seen, ready_at, trouble = row
-    return number, cluster, seen, ready_at, trouble
+    return number, intern(cluster), intern(seen), ready_at, trouble
 
 
 def name_of(properties: Properties) -> str:

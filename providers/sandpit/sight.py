@@ -83,16 +83,14 @@ class Sight(Struct):
         if stamps == self._stamps and not self.moving:
             return self._present
         known = {
-            stamp: present
-            for stamp, present in zip(self._stamps, self._present, strict=True)
-            if present.health is not Health.PROGRESSING
+            shown[0]: shown
+            for shown in zip(self._stamps, self._present, strict=True)
+            if shown[1].health is not Health.PROGRESSING
         }
         new = [stamp[0] for stamp in stamps if stamp not in known]
         made = {row[0]: (stamp_of(row), self._made(row, now)) for row in rows(new)}
         shown = [
-            (stamp, known[stamp]) if stamp in known else made[stamp[0]]
-            for stamp in stamps
-            if stamp in known or stamp[0] in made
+            known[stamp] if stamp in known else made[stamp[0]] for stamp in stamps if stamp in known or stamp[0] in made
         ]
         self._stamps, self._present = [stamp for stamp, _ in shown], [present for _, present in shown]
         self.moving = any(present.health is Health.PROGRESSING for present in self._present)

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from sys import intern
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -93,11 +94,15 @@ class World:
                 raise error
             unseen[fault.cluster] = str(error)
         with self.database.reading() as connection:
-            stamps: list[Stamp] = connection.execute(
+            found = connection.execute(
                 "SELECT number, cluster, seen, ready_at, trouble"
                 " FROM objects WHERE binding = ? AND kind = ? AND repository = ?",
                 (self._binding, kind, repository),
-            ).fetchall()
+            )
+            stamps: list[Stamp] = [
+                (number, intern(cluster), intern(seen), ready_at, trouble)
+                for number, cluster, seen, ready_at, trouble in found
+            ]
         if unseen:
             stamps = [stamp for stamp in stamps if stamp[1] not in unseen]
         cut = fault is not None and fault.trouble is Trouble.PARTIAL
