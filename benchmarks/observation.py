@@ -49,7 +49,7 @@ def _compared(
 ) -> Iterator[Figure]:
     looks = [begin() for _ in range(_ROUNDS)]
     first = median(timed(look) for look in looks)
-    again = middle(looks[0], rounds=_ROUNDS)
+    again = middle(looks[0], rounds=7 * _ROUNDS)
     other = middle(theirs, rounds=1)
     yield Figure(f"first look at {COUNT:,} {what} of {name}", first, name=f"{name} first")
     yield Figure("the next look, nothing changed", again, name=name)
