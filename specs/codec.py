@@ -191,7 +191,7 @@ class Nodes(Mapping[str, Node]):
         return {node.name: node for node in nodes}
 
 
-@lru_cache(64)
+@lru_cache(16)
 def _decoded(nodes: Nodes) -> Mapping[str, Node]:
     return nodes.read()
 

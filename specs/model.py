@@ -106,7 +106,7 @@ class Role(StrEnum):
     MONITORING = "monitoring"
 
 
-class Position(Struct, frozen=True):
+class Position(Struct, frozen=True, gc=False):
     """Where something is written: file, and line and column from 1."""
 
     file: str
@@ -255,7 +255,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     inputs: Properties = field(default_factory=dict)
 
 
-class Node(Struct, frozen=True, kw_only=True):
+class Node(Struct, frozen=True, kw_only=True, gc=False):
     """One node template of a service, its functions resolved as far as git alone allows."""
 
     name: str

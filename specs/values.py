@@ -25,7 +25,7 @@ Value: TypeAlias = "bool | int | float | str | Reference | Secret | Call | Seque
 Properties: TypeAlias = Mapping[str, Value]
 
 
-class Reference(Struct, frozen=True, order=True):
+class Reference(Struct, frozen=True, order=True, gc=False):
     """An attribute of another resource, e.g. `Reference("bristol/shop/db:sandpit.server", "private_address")`.
 
     `target` is an address, or a subject (an address without its type), which linking turns into
