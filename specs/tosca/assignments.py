@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from specs.tosca.checks import BROKEN, check
 from specs.tosca.cursor import Cursor
-from specs.tosca.definitions import Schema
+from specs.tosca.definitions import SCALARS, Schema
 from specs.tosca.functions import Frame, evaluate
 from specs.tosca.library import PREFIX
 from specs.tosca.typesystem import TypeSpace
@@ -40,34 +40,38 @@ class Assignments:
 
     def get(self, name: str) -> Value:
         """Work out one value; None if it has none."""
-        if name in self._worked_out:
-            return self._worked_out[name]
-        schema = self._schemas[name]
-        cursor = self._assigned.get(name) or self._default(schema)
-        if cursor is None:
-            value: Value = None
-        elif isinstance(cursor.value, dict | list):
-            value = self._evaluated(name, schema, cursor)
-        elif cursor.value is None and schema.type != "null":
-            if name in self._assigned:
-                cursor.error("wrong-type", f"{name!r} has no value; give one or remove it", key=True)
-                return BROKEN
-            value = None
-        else:
-            value = check(self._space, schema, cursor.value, cursor)  # type: ignore[arg-type] # plain data
-        if cursor is not None:
-            self._home.faults.weigh(value)
-        self._worked_out[name] = value
-        return value
+        if name not in self._worked_out:
+            schema, cursor = self._schemas[name], self._assigned.get(name)
+            value = self._default(name, schema) if cursor is None else self._given(name, schema, cursor)
+            if value is not None:
+                self._home.faults.weigh(value)
+            self._worked_out[name] = value
+        return self._worked_out[name]
 
-    def _default(self, schema: Schema) -> Cursor | None:
-        """Find a default; what does not fit it here is said here, and where it is written if that is a document."""
-        default = schema.default
-        if default is None:
+    def _given(self, name: str, schema: Schema, cursor: Cursor) -> Value:
+        if cursor.value is None and schema.type != "null":
+            cursor.error("wrong-type", f"{name!r} has no value; give one or remove it", key=True)
+            return BROKEN
+        return self._read(name, schema, cursor)
+
+    def _default(self, name: str, schema: Schema) -> Value:
+        """Work out a default; what does not fit it here is said here, and where it is written if that is a document."""
+        default, home = schema.default, self._home
+        if default is None or default.value is None:
             return None
-        if default.source.path.startswith(PREFIX):
-            return Cursor(self._home.source, self._home.faults, self._home.pointer, default.value)
-        return default.reporting_to(self._home.faults)
+        if not default.source.path.startswith(PREFIX):
+            return self._read(name, schema, default.reporting_to(home.faults))
+        if schema.settled is None:
+            value = self._read(name, schema, Cursor(home.source, home.faults, home.pointer, default.value))
+            if value is BROKEN or schema.type not in SCALARS:
+                return value
+            schema.settled = value
+        return schema.settled
+
+    def _read(self, name: str, schema: Schema, cursor: Cursor) -> Value:
+        if isinstance(cursor.value, dict | list):
+            return self._evaluated(name, schema, cursor)
+        return check(self._space, schema, cursor.value, cursor)  # type: ignore[arg-type] # plain data
 
     def _evaluated(self, name: str, schema: Schema, cursor: Cursor) -> Value:
         trail = self._frame.world.trail

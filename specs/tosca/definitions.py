@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from specs.tosca.constraints import Constraint
 from specs.tosca.cursor import Cursor
 from specs.tosca.units import UNITS
+from specs.values import Value
 
 
 class Kind(StrEnum):
@@ -31,9 +32,8 @@ class Kind(StrEnum):
         return f"{self}_types"
 
 
-PRIMITIVES = frozenset(
-    {"string", "integer", "float", "boolean", "timestamp", "null", "version", "range", "list", "map", *UNITS}
-)
+SCALARS = frozenset({"string", "integer", "float", "boolean", "timestamp", "version", *UNITS})
+PRIMITIVES = SCALARS | {"null", "range", "list", "map"}
 Occurrences = tuple[int, int | None]
 """From how many to how many; None is without end."""
 
@@ -46,6 +46,8 @@ class Schema(Struct, kw_only=True):
     cursor: Cursor
     required: bool = True
     default: Cursor | None = None
+    settled: Value = None
+    """What a scalar default of a shipped type comes to, once it has been checked: the same for everybody."""
     constraints: tuple[Constraint, ...] = ()
     entry: Schema | None = None
     key: Schema | None = None
