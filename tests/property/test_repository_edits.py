@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pygit2
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from specs.errors import RepositoryError
@@ -22,11 +22,20 @@ def _possible(files: Mapping[str, bytes]) -> bool:
     return not any(other.startswith(f"{path}/") for path in files for other in files)
 
 
+def _clear(changes: Mapping[str, bytes | None]) -> bool:
+    """Tell whether no file is made of a folder in which the same change does something, be it to empty it."""
+    return not any(
+        other.startswith(f"{path}/") for path, content in changes.items() if content is not None for other in changes
+    )
+
+
+@example(files={"a/a": b""}, changes={"a/a": None, "a": b""})
 @settings(max_examples=200, deadline=None)
 @given(files=FILES.filter(_possible), changes=CHANGES)
 def test_an_edit_is_the_change_or_an_error(files: dict[str, bytes], changes: dict[str, bytes | None]) -> None:
     wanted = {path: content for path, content in {**files, **changes}.items() if content is not None}
-    sound = _possible(wanted) and all(path in files for path, content in changes.items() if content is None)
+    removed = (path for path, content in changes.items() if content is None)
+    sound = _possible(wanted) and _clear(changes) and all(path in files for path in removed)
     with tempfile.TemporaryDirectory() as folder:
         git = pygit2.init_repository(str(Path(folder)), bare=True)
         before = git[edited(git, None, files)].peel(pygit2.Tree)
