@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -62,11 +63,8 @@ class _Placement:
         self._site = site
         self._service = service
         self._rows: dict[str, Sequence[_Row]] = {}
-        self._attached = _attachments(service)
+        self._leaders = _leaders(service)
         self._policies = _placement_policies(service)
-        self._pools = _pools(service)
-        self._neighbours = _neighbours(service)
-        self._nearest: Mapping[str, str] | None = None
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Give every endpoint in the order of subjects; none if there are more than anybody can mean."""
@@ -74,19 +72,18 @@ class _Placement:
             return ()
         found: list[Endpoint] = []
         for name, node in self._service.nodes.items():
-            if self._is_located(node):
+            if name in self._located:
                 for row in self._rows_of(node, ()):
-                    found.extend(self._located(name, row))
+                    found.extend(self._on_clusters(name, row))
             else:
                 found.append(self._of_site(name))
         return tuple(sorted(found, key=lambda endpoint: endpoint.subject))
 
     def number(self) -> int:
         """Count the endpoints on clusters without making them."""
-        located = filter(self._is_located, self._service.nodes.values())
-        return sum(row.count for node in located for row in self._rows_of(node, ()))
+        return sum(row.count for node in self._located.values() for row in self._rows_of(node, ()))
 
-    def _located(self, node: str, row: _Row) -> Iterable[Endpoint]:
+    def _on_clusters(self, node: str, row: _Row) -> Iterable[Endpoint]:
         for index in range(row.first, row.first + row.count):
             yield Endpoint(
                 site=self._site.name,
@@ -105,27 +102,34 @@ class _Placement:
 
     # --- located nodes ---
 
-    def _is_located(self, node: Node) -> bool:
-        """Tell whether a node stands on clusters, by itself or with another."""
-        return _is_host(node) or self._leader(node) is not None or "cluster" in node.metadata
-
-    def _leader(self, node: Node) -> Node | None:
-        """Find the node that this one goes with: its host, its server, the port of its address."""
-        name = next((one.node for one in node.requirements if _leads(node, one)), "")
-        name = name or self._attached.get(node.name, "")
-        return self._service.nodes.get(name)
+    @cached_property
+    def _located(self) -> Mapping[str, Node]:
+        """The nodes that stand on clusters, by themselves or with another."""
+        return {
+            name: node
+            for name, node in self._service.nodes.items()
+            if name in self._leaders or "cluster" in node.metadata or _is_host(node)
+        }
 
     def _rows_of(self, node: Node, followers: tuple[str, ...]) -> Sequence[_Row]:
         if node.name not in self._rows:
-            leader = self._leader(node)
+            leader = self._leaders.get(node.name)
             if node.is_a(FUNCTION):
                 rows = self._of_function(node)
             elif leader is not None and leader.name not in followers:
-                rows = self._rows_of(leader, (*followers, node.name)) if self._is_located(leader) else ()
+                rows = self._rows_of(leader, (*followers, node.name)) if leader.name in self._located else ()
             else:
                 rows = self._chosen(node)
             self._rows[node.name] = rows
         return self._rows[node.name]
+
+    @cached_property
+    def _default(self) -> Cluster | None:
+        return default_cluster(self._site)
+
+    @cached_property
+    def _pools(self) -> Mapping[str, Policy]:
+        return _pools(self._service)
 
     def _of_function(self, node: Node) -> Sequence[_Row]:
         """Give the instances on every cluster, and behind those that are connected the idle ones of the pool."""
@@ -161,31 +165,28 @@ class _Placement:
         if "cluster" in node.metadata:
             names = [name.strip() for name in node.metadata["cluster"].split(",")]
             return [name for name in names if name in self._site.clusters], False
-        default = default_cluster(self._site)
-        return ([default.name], False) if default is not None else ([], False)
+        return ([self._default.name], False) if self._default is not None else ([], False)
 
     # --- nodes of the whole site ---
 
     def _binding_of_users(self, name: str) -> str:
         """Find who serves the nearest located nodes around a node, else who serves the default cluster."""
-        if self._nearest is None:
-            self._nearest = self._nearest_bindings()
-        default = default_cluster(self._site)
-        return self._nearest.get(name, default.binding if default is not None else "")
+        return self._nearest.get(name, self._default.binding if self._default is not None else "")
 
-    def _nearest_bindings(self) -> Mapping[str, str]:
+    @cached_property
+    def _nearest(self) -> Mapping[str, str]:
         """Go out from all located nodes at once; of several that are equally near the first by name counts."""
         found: dict[str, str] = {}
-        for name, node in self._service.nodes.items():
-            rows = self._rows_of(node, ()) if self._is_located(node) else ()
-            bindings = [self._site.clusters[row.cluster].binding for row in rows if row.count]
+        for name, node in self._located.items():
+            bindings = [self._site.clusters[row.cluster].binding for row in self._rows_of(node, ()) if row.count]
             if bindings:
                 found[name] = min(bindings)
+        neighbours = _neighbours(self._service)
         ring = dict(found)
         while ring:
             further: dict[str, str] = {}
             for name, binding in ring.items():
-                for other in self._neighbours[name]:
+                for other in neighbours[name]:
                     if other not in found:
                         further[other] = min(binding, further.get(other, binding))
             found.update(further)
@@ -194,9 +195,8 @@ class _Placement:
 
     def unplaced(self) -> Iterable[str]:
         """Give the nodes that should stand on clusters, go with no other and find no cluster that fits."""
-        for name, node in self._service.nodes.items():
-            alone = self._is_located(node) and not node.is_a(FUNCTION) and self._leader(node) is None
-            if alone and not self._clusters_for(node)[0]:
+        for name, node in self._located.items():
+            if name not in self._leaders and not node.is_a(FUNCTION) and not self._clusters_for(node)[0]:
                 yield name
 
 
@@ -212,6 +212,17 @@ def _leads(node: Node, requirement: Requirement) -> bool:
     ):
         return bool(requirement.node)
     return node.is_a(_FLOATING_IP) and requirement.name == "link"
+
+
+def _leaders(service: Service) -> Mapping[str, Node]:
+    """Give the node that another goes with, by that one's name: its host, its server, the port of its address."""
+    attached = _attachments(service)
+    found: dict[str, Node] = {}
+    for name, node in service.nodes.items():
+        leader = next((one.node for one in node.requirements if _leads(node, one)), "") or attached.get(name, "")
+        if leader in service.nodes:
+            found[name] = service.nodes[leader]
+    return found
 
 
 def _attachments(service: Service) -> Mapping[str, str]:

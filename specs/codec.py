@@ -6,7 +6,7 @@ a fraction of a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
 from functools import lru_cache
 from sys import intern
 from typing import Any
@@ -180,6 +180,17 @@ class Nodes(Mapping[str, Node]):
 
     def __len__(self) -> int:
         return len(_decoded(self))
+
+    def __contains__(self, name: object) -> bool:
+        return name in _decoded(self)
+
+    def items(self) -> ItemsView[str, Node]:
+        """Give names and nodes; what `Mapping` has looks each one up."""
+        return _decoded(self).items()
+
+    def values(self) -> ValuesView[Node]:
+        """Give the nodes."""
+        return _decoded(self).values()
 
     def __repr__(self) -> str:
         return repr(_decoded(self))
