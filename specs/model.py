@@ -214,8 +214,10 @@ class LifecycleState(StrEnum):
 
     def reaches(self, other: LifecycleState) -> bool:
         """Tell whether this state includes `other`."""
-        order = tuple(LifecycleState)
-        return order.index(self) >= order.index(other)
+        return _REACH[self] >= _REACH[other]
+
+
+_REACH = {state: number for number, state in enumerate(LifecycleState)}
 
 
 class Requirement(Struct, frozen=True, kw_only=True):

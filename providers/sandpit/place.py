@@ -45,7 +45,7 @@ class Layout:
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
-        self.nodes = deployment.service.nodes
+        self.nodes = dict(deployment.service.nodes.items())
         self.endpoints: dict[str, list[Endpoint]] = {}
         """By node; a node that is not deployed has no key."""
         for endpoint in deployment.endpoints:
