@@ -42,6 +42,14 @@ def is_gone(lock: Lock) -> bool:
     return False
 
 
+def is_alive(lock: Lock) -> bool:
+    """Tell whether the process that took a lock certainly lives; never certain of one that cannot be seen from here."""
+    match lock.born.split(" "):
+        case [boot, namespace, started] if (lock.host, boot, namespace) == (_host(), _boot(), _namespace()):
+            return bool(started) and _started(lock.pid) == started
+    return False
+
+
 def _has_ended(pid: int, started: str) -> bool:
     try:
         os.kill(pid, 0)

@@ -98,11 +98,10 @@ class Lock(Struct, frozen=True, kw_only=True):
 class LockedError(StoreError):
     """Somebody else works on the site."""
 
-    def __init__(self, lock: Lock) -> None:
-        super().__init__(
-            f"{lock.site} is locked by {lock.owner} (process {lock.pid}) since {lock.since:%Y-%m-%d %H:%M:%S} UTC;"
-            f" wait, or break the lock with: reconciler unlock --site {lock.site}"
-        )
+    def __init__(self, lock: Lock, advice: str = "") -> None:
+        advice = advice or f"wait, or break the lock with: reconciler unlock --site {lock.site}"
+        since = f"{lock.since:%Y-%m-%d %H:%M:%S} UTC"
+        super().__init__(f"{lock.site} is locked by {lock.owner} (process {lock.pid}) since {since}; {advice}")
         self.lock = lock
 
 

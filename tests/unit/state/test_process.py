@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from state.process import is_gone, this_process
+from state.process import is_alive, is_gone, this_process
 from state.store import Lock
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -63,10 +63,28 @@ def test_this_process_is_not_gone() -> None:
 def test_a_process_is_gone_once_it_ended() -> None:
     with child() as (process, lock):
         assert not is_gone(lock)
+        assert is_alive(lock)
         process.kill()
         process.wait(timeout=10)
 
         assert is_gone(lock)
+        assert not is_alive(lock)
+
+
+@pytest.mark.parametrize("other", ["host", "boot", "container", "start", "spelling"])
+def test_what_cannot_be_seen_from_here_is_never_known_to_live(other: str) -> None:
+    mine = this_process("bristol", NOW)
+    boot, namespace, started = mine.born.split(" ")
+    born = {
+        "boot": f"another-boot {namespace} {started}",
+        "container": f"{boot} another-namespace {started}",
+        "start": f"{boot} {namespace} {int(started) - 1}",
+        "spelling": "yesterday",
+    }
+
+    assert is_alive(mine)
+    host = "elsewhere 0123" if other == "host" else mine.host
+    assert not is_alive(replace(mine, host=host, born=born.get(other, mine.born)))
 
 
 def test_a_process_that_nobody_has_buried_yet_is_gone() -> None:

@@ -99,8 +99,19 @@ def test_status_says_when_the_holder_of_a_lock_is_gone(city: City) -> None:
     assert city.run("status", "--json").document["sites"][0]["lock"]["gone"] is True
 
 
-def test_unlock_breaks_the_lock(city: City) -> None:
+def test_unlock_spares_a_process_at_work(city: City) -> None:
     hold_lock(city)
+    ended = city.run("unlock", "--site", "sandpit-city")
+
+    assert ended.code == 5
+    assert "that process is at work on this machine; wait for it, or end it first" in ended.err
+    assert f"process {os.getpid()}" in city.run("status").out
+
+
+def test_unlock_breaks_the_lock_of_a_holder_that_cannot_be_seen(city: City) -> None:
+    store = open_store("", city.folder / ".reconciler")
+    store.lock(replace(this_process("sandpit-city", utc_now()), host="elsewhere"), lambda lock: True)
+    store.close()
 
     assert "which site?" in city.run("unlock").err
     assert "broke the lock" in city.run("unlock", "--site", "sandpit-city").err
