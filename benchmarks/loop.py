@@ -105,11 +105,11 @@ def ideal(operations: tuple[Operation, ...]) -> float:
 
 def applying(folder: Path) -> Iterator[Figure]:
     """Measure creates that take no time, and creates that take long each."""
-    fast = [_built(folder / f"fast-{number}", "", Sandpit) for number in range(_ROUNDS)]
+    fast = [_built(folder / f"fast-{number}", Sandpit) for number in range(_ROUNDS)]
     resources, wall = fast[0].resources, median(built.wall for built in fast)
     yield Figure(f"apply, {resources:,} creates, wall", wall, name="apply")
     yield Figure(f"apply, {resources:,} creates, processor time", median(built.cpu for built in fast))
-    slow = [_built(folder / f"slow-{number}", f"concurrency: {_PARALLELISM}", SlowSandpit) for number in range(_ROUNDS)]
+    slow = [_built(folder / f"slow-{number}", SlowSandpit, _PARALLELISM) for number in range(_ROUNDS)]
     wall, ideally = median(built.wall for built in slow), slow[0].ideal
     note = f"ideal {ideally:.0f} ms"
     yield Figure(f"apply, {resources:,} creates of 50 ms, {_PARALLELISM} at once, wall", wall, note)
@@ -117,14 +117,14 @@ def applying(folder: Path) -> Iterator[Figure]:
     yield Figure("apply, the same, processor time", median(built.cpu for built in slow))
 
 
-def _built(folder: Path, budget: str, connect: Callable[[Context], Sandpit]) -> Built:
-    """Apply a thousand creates to an empty world, with a budget for calls unless it is empty."""
+def _built(folder: Path, connect: Callable[[Context], Sandpit], at_once: int = 0) -> Built:
+    """Apply a thousand creates to an empty world, so many at once; 0: as many as there are by default."""
     generate(folder, _THOUSAND)
-    if budget:
-        (folder / "reconciler.yaml").write_text(f"defaults: {{parallelism: {_PARALLELISM}}}\n", encoding="utf-8")
+    if at_once:
+        (folder / "reconciler.yaml").write_text(f"defaults: {{parallelism: {at_once}}}\n", encoding="utf-8")
         place = folder / "sites" / f"{SITE}.yaml"
         plugin = "plugin: sandpit"
-        text = place.read_text(encoding="utf-8").replace(plugin, f"{plugin}, budget: {{{budget}}}")
+        text = place.read_text(encoding="utf-8").replace(plugin, f"{plugin}, budget: {{concurrency: {at_once}}}")
         place.write_text(text, encoding="utf-8")
         commit_everything(folder, "Work on many at once")
     with grounded(folder, connect) as ground:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, Final
 
-from msgspec import Raw, defstruct
+from msgspec import Raw
 from msgspec.json import Decoder, Encoder
 
 from providers.base import TransientError
@@ -39,24 +38,6 @@ def read(decoder: Decoder[Any], text: Text) -> Any:
         return decoder.decode(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-
-
-def page_of(text: Text, key: str) -> tuple[list[Raw], str]:
-    """Part a page of a list, as OpenStack writes it, into rows that stay unread; give the address of the next page.
-
-    `key` is what the rows are called. Compute and network write a link to the next page, image its address.
-    """
-    page = read(_pages(key), text)
-    link = next((str(link.get("href") or "") for link in page.links or () if link.get("rel") == "next"), "")
-    return page.rows, link or page.next or ""
-
-
-@cache
-def _pages(key: str) -> Decoder[Any]:
-    links: tuple[str, Any, Any] = ("links", list[dict[str, Any]] | None, None)
-    following: tuple[str, Any, Any] = ("next", str | None, None)
-    names = {"rows": key, "links": f"{key}_links"}
-    return Decoder(defstruct("Page", [("rows", list[Raw]), links, following], rename=names))
 
 
 @contextmanager

@@ -11,8 +11,9 @@
     │   ├── TransientError   the same call may succeed later
     │   └── PermanentError   the same call will fail again
     │       └── QuotaExceeded
-    └── PlanError            the plan cannot be made or is not valid any more         (reconciler.plan)
-        └── StalePlanError
+    ├── PlanError            the plan cannot be made or is not valid any more         (reconciler.plan)
+    │   └── StalePlanError
+    └── UnwritableError      what a command says cannot be written                    (reconciler.cli.terminal)
 
 Messages say what, where and what now, and end without a full stop.
 """

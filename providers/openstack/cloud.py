@@ -11,14 +11,16 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import cache
 from threading import Lock
 from time import monotonic
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, defstruct
+from msgspec.json import Decoder
 
-from providers.answers import page_of, parsed, understood
+from providers.answers import parsed, read, understood
 from providers.base import PermanentError, ProviderError, TransientError
 from providers.openstack.errors import Gone, Missing, Refused, error_of
 from providers.openstack.settings import Settings
@@ -154,7 +156,7 @@ class Cloud:
         while True:
             text = self.fetch(service, "GET", f"{path}?{asked}", doing=f"list {key.replace('_', ' ')}")
             try:
-                rows, following = page_of(text, key)
+                rows, following = _page_of(text, key)
             except ValueError as error:
                 raise TransientError(f"cannot list {key}: {service} answered without them or was cut off") from error
             found += rows
@@ -290,3 +292,21 @@ def _error_of(error: Exception, doing: str, cloud: str) -> ProviderError:
     if isinstance(error, ImportError):
         return PermanentError("openstacksdk is not installed; install tosca-reconciler[openstack]")
     return PermanentError(f"cannot {doing}: {type(error).__name__}")
+
+
+def _page_of(text: bytes, key: str) -> tuple[list[Raw], str]:
+    """Part a page of a list into rows that stay unread; give the address of the next page.
+
+    `key` is what the rows are called. Compute and network write a link to the next page, image its address.
+    """
+    page = read(_pages(key), text)
+    link = next((str(link.get("href") or "") for link in page.links or () if link.get("rel") == "next"), "")
+    return page.rows, link or page.next or ""
+
+
+@cache
+def _pages(key: str) -> Decoder[Any]:
+    links: tuple[str, Any, Any] = ("links", list[dict[str, Any]] | None, None)
+    following: tuple[str, Any, Any] = ("next", str | None, None)
+    names = {"rows": key, "links": f"{key}_links"}
+    return Decoder(defstruct("Page", [("rows", list[Raw]), links, following], rename=names))

@@ -144,7 +144,7 @@ class Witness(Bulk):
     """Answers as another does, and remembers all it was asked and what it answered."""
 
     def __init__(self, sight: Bulk) -> None:
-        self._names = sight._names
+        super().__init__(sight._names)
         self._told = sight._told
         self.answers: dict[Question, Sequence[Any]] = {}
 

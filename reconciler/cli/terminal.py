@@ -79,11 +79,11 @@ class Screen:
 
     def text(self, result: str) -> None:
         """Print a result as it is."""
-        _put(self.out, f"{result}\n")
+        self._put(self.out, f"{result}\n")
 
     def ask(self, question: str) -> str:
         """Ask on the terminal; an empty answer if its end is reached."""
-        _put(self.err, f"{clean(question)} ")
+        self._put(self.err, f"{clean(question)} ")
         return sys.stdin.readline().strip()
 
     def painted(self, line: Line | str, stream: TextIO) -> str:
@@ -98,18 +98,19 @@ class Screen:
         text = "".join(f"{self.painted(line, stream)}\n" for line in lines)
         if self._heard is not None:
             self._heard.append((int(stream is self.err), text))
-        _put(stream, text)
+        self._put(stream, text)
 
-
-def _put(stream: TextIO, text: str) -> None:
-    try:
-        stream.write(text)
-        stream.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        what = "the standard error" if stream is sys.stderr else "the standard output"
-        raise UnwritableError(f"{what} cannot be written: {error.strerror}; send it elsewhere, or make room") from error
+    def _put(self, stream: TextIO, text: str) -> None:
+        try:
+            stream.write(text)
+            stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            what = "the standard error" if stream is self.err else "the standard output"
+            raise UnwritableError(
+                f"{what} cannot be written: {error.strerror}; send it elsewhere, or make room"
+            ) from error
 
 
 def _paint(span: Span) -> str:

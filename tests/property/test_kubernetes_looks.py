@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from providers.base import Health, Snapshot
 from specs.model import Address, Resource
+from tests.support.histories import histories
 from tests.support.kubernetes_lists import Looker, address, marked
 
 World = dict[str, Any]
@@ -68,19 +69,8 @@ def wishes(draw: st.DrawFn) -> dict[Address, Resource]:
 worlds = st.fixed_dictionaries({"wanted": wishes(), **{resource: a_list(resource) for resource in KINDS}})
 
 
-@st.composite
-def histories(draw: st.DrawFn) -> list[World]:
-    """Draw a world and how a list or two of it, or the wishes, change from look to look."""
-    turns = [draw(worlds)]
-    for _ in range(draw(st.integers(1, 4))):
-        moved = draw(worlds)
-        changed = draw(st.lists(st.sampled_from(sorted(moved)), min_size=1, max_size=2))
-        turns.append({**turns[-1], **{name: moved[name] for name in changed}})
-    return turns
-
-
 @settings(max_examples=60, deadline=None)
-@given(histories())
+@given(histories(worlds))
 def test_a_look_after_others_sees_what_a_first_look_sees(turns: list[World]) -> None:
     experienced = Looker()
     for world in turns:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from providers.openstack.marks import mapping, sentence
 from providers.openstack.marks import name as marked_name
 from providers.openstack.record import PREFIX, pack
+from tests.support.histories import histories
 from tests.support.openstack_lists import OUT_OF_ORDER, PROJECT, SITE, Looker, mark
 
 World = dict[str, Any]
@@ -127,19 +128,8 @@ worlds: st.SearchStrategy[World] = st.fixed_dictionaries(
 )
 
 
-@st.composite
-def histories(draw: st.DrawFn) -> list[World]:
-    """Draw a world and how a list or two of it change from look to look."""
-    turns = [draw(worlds)]
-    for _ in range(draw(st.integers(1, 4))):
-        moved = draw(worlds)
-        changed = draw(st.lists(st.sampled_from(sorted(moved)), min_size=1, max_size=2))
-        turns.append({**turns[-1], **{name: moved[name] for name in changed}})
-    return turns
-
-
 @settings(max_examples=60, deadline=None)
-@given(histories())
+@given(histories(worlds))
 def test_a_look_after_others_sees_what_a_first_look_sees(turns: list[World]) -> None:
     experienced = Looker()
     for world in turns:
